@@ -1,0 +1,1 @@
+"""The nouns: frozen dataclasses and the pure container that holds them. Standard library only."""

@@ -1,0 +1,32 @@
+"""Event: one line of the log that explains what happened; Reason: why a stop was ordered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SERVICE_ACTION = "service"
+TASK_CHANGE = "task"
+INSTANCE_CHANGE = "container-instance"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`seq` is given by the state when the event is applied and grows by one."""
+
+    id: str
+    at: float
+    kind: str
+    cluster_arn: str
+    message: str
+    service_arn: str = ""
+    task_arn: str = ""
+    instance_arn: str = ""
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """ECS's stopCode and stoppedReason."""
+
+    stop_code: str
+    text: str

@@ -1,0 +1,211 @@
+"""State: every object of the control plane, with the indexes its readers need.
+
+Pure: it is changed only by `apply`, a batch of changes at a time, and each batch moves `version` on by one.
+The store replays it from disk, the scheduler reads it, tests build it by hand. Work per change is bounded;
+nothing here grows with history but the stopped tasks and events kept for people, which are dropped by age.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from monitor.model import arn as arns
+from monitor.model.arn import Scope
+from monitor.model.cluster import Cluster, ContainerInstance
+from monitor.model.event import Event
+from monitor.model.resources import Usage
+from monitor.model.service import Service
+from monitor.model.task import RUNNING, Task
+from monitor.model.task_definition import TaskDefinition
+
+Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance
+
+SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
+EVENTS_IN_MEMORY = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    entity: Entity
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    event: Event
+
+
+Change = Put | Drop | Log
+
+_EMPTY: MappingProxyType[str, Task] = MappingProxyType({})
+
+
+class State:
+    def __init__(self) -> None:
+        self.version = 0
+        self.seq = 0
+        self.clusters: dict[str, Cluster] = {}
+        self.definitions: dict[str, TaskDefinition] = {}
+        self.services: dict[str, Service] = {}
+        self.tasks: dict[str, Task] = {}
+        self.instances: dict[str, ContainerInstance] = {}
+        self.events: deque[Event] = deque(maxlen=EVENTS_IN_MEMORY)
+        self.families: dict[tuple[Scope, str], list[str]] = {}
+        self.tokens: dict[tuple[str, str], list[str]] = {}
+        self.unsettled: dict[str, Task] = {}
+        self.stopped: deque[str] = deque()
+        self._service_events: dict[str, deque[Event]] = {}
+        self._cluster_services: dict[str, dict[str, None]] = {}
+        self._cluster_instances: dict[str, dict[str, None]] = {}
+        self._cluster_tasks: dict[str, dict[str, None]] = {}
+        self._live_by_service: dict[str, dict[str, Task]] = {}
+        self._live_by_instance: dict[str, dict[str, Task]] = {}
+        self._usage: dict[str, Usage] = {}
+
+    # -- reading ------------------------------------------------------------------------------------
+
+    def live_tasks_of_service(self, service_arn: str) -> Iterable[Task]:
+        return self._live_by_service.get(service_arn, _EMPTY).values()
+
+    def live_tasks_on(self, instance_arn: str) -> Iterable[Task]:
+        return self._live_by_instance.get(instance_arn, _EMPTY).values()
+
+    def usage_of(self, instance_arn: str) -> Usage:
+        """What live tasks take from the instance. Not to be changed by the reader."""
+        return self._usage.get(instance_arn) or Usage()
+
+    def services_of(self, cluster_arn: str) -> Iterator[Service]:
+        return (self.services[a] for a in self._cluster_services.get(cluster_arn, ()))
+
+    def instances_of(self, cluster_arn: str) -> Iterator[ContainerInstance]:
+        return (self.instances[a] for a in self._cluster_instances.get(cluster_arn, ()))
+
+    def tasks_of(self, cluster_arn: str) -> Iterator[Task]:
+        """Live and stopped ones, oldest first; warm standbys are not tasks to the outside and left out."""
+        tasks = (self.tasks[a] for a in self._cluster_tasks.get(cluster_arn, ()))
+        return (task for task in tasks if not task.standby)
+
+    def events_of_service(self, service_arn: str) -> Iterable[Event]:
+        """Oldest first, at most the newest 100."""
+        return self._service_events.get(service_arn, ())
+
+    # -- changing -----------------------------------------------------------------------------------
+
+    def apply(self, changes: Iterable[Change]) -> list[Change]:
+        """Apply one batch. Returns it with sequence numbers given to its events."""
+        applied: list[Change] = []
+        for change in changes:
+            if isinstance(change, Log):
+                if not change.event.seq:
+                    change = Log(replace(change.event, seq=self.seq + 1))
+                self._log(change.event)
+            elif isinstance(change, Drop):
+                self._drop(change.entity)
+            else:
+                self._put(change.entity)
+            applied.append(change)
+        self.version += 1
+        return applied
+
+    def _log(self, event: Event) -> None:
+        self.seq = max(self.seq, event.seq)
+        self.events.append(event)
+        if event.service_arn and event.kind == "service":
+            kept = self._service_events.setdefault(event.service_arn, deque(maxlen=SERVICE_EVENTS_KEPT))
+            kept.append(event)
+
+    def _put(self, entity: Entity) -> None:
+        match entity:
+            case Task():
+                self._put_task(entity)
+            case Service():
+                if entity.status == "ACTIVE" and entity.arn in self.services:
+                    previous = self.services[entity.arn]
+                    if previous.created_at != entity.created_at:  # the name was used again
+                        self._service_events.pop(entity.arn, None)
+                self.services[entity.arn] = entity
+                self._cluster_services.setdefault(entity.cluster_arn, {})[entity.arn] = None
+            case ContainerInstance():
+                self.instances[entity.arn] = entity
+                self._cluster_instances.setdefault(entity.cluster_arn, {})[entity.arn] = None
+            case TaskDefinition():
+                if entity.arn not in self.definitions:
+                    family = (arns.scope_of(entity.arn), entity.family)
+                    self.families.setdefault(family, []).append(entity.arn)
+                self.definitions[entity.arn] = entity
+            case Cluster():
+                self.clusters[entity.arn] = entity
+
+    def _put_task(self, task: Task) -> None:
+        old = self.tasks.get(task.arn)
+        if old is not None:
+            self._unindex(old)
+        else:
+            self._cluster_tasks.setdefault(task.cluster_arn, {})[task.arn] = None
+            if task.client_token:
+                self.tokens.setdefault((task.cluster_arn, task.client_token), []).append(task.arn)
+        self.tasks[task.arn] = task
+        if task.is_live:
+            self._live_by_instance.setdefault(task.instance_arn, {})[task.arn] = task
+            self._usage.setdefault(task.instance_arn, Usage()).add(task.needs)
+            if task.service_arn:
+                self._live_by_service.setdefault(task.service_arn, {})[task.arn] = task
+        elif old is None or old.is_live:
+            self.stopped.append(task.arn)
+        if task.desired != RUNNING and not task.settled:
+            self.unsettled[task.arn] = task
+
+    def _unindex(self, task: Task) -> None:
+        self.unsettled.pop(task.arn, None)
+        if not task.is_live:
+            return
+        _remove(self._live_by_instance, task.instance_arn, task.arn)
+        if task.service_arn:
+            _remove(self._live_by_service, task.service_arn, task.arn)
+        self._usage[task.instance_arn].remove(task.needs)
+
+    def _drop(self, entity: Entity) -> None:
+        match entity:
+            case Task():
+                current = self.tasks.pop(entity.arn, None)
+                if current is not None:
+                    self._unindex(current)
+                    _remove(self._cluster_tasks, entity.cluster_arn, entity.arn)
+                    if current.client_token:
+                        self._drop_token(current)
+            case Service():
+                self.services.pop(entity.arn, None)
+                self._service_events.pop(entity.arn, None)
+                _remove(self._cluster_services, entity.cluster_arn, entity.arn)
+            case ContainerInstance():
+                self.instances.pop(entity.arn, None)
+                self._usage.pop(entity.arn, None)
+                _remove(self._cluster_instances, entity.cluster_arn, entity.arn)
+            case Cluster():
+                self.clusters.pop(entity.arn, None)
+            case TaskDefinition():
+                raise ValueError("a task definition is never dropped: its revision must not be used again")
+
+    def _drop_token(self, task: Task) -> None:
+        token = (task.cluster_arn, task.client_token)
+        left = [a for a in self.tokens.get(token, ()) if a != task.arn]
+        if left:
+            self.tokens[token] = left
+        else:
+            self.tokens.pop(token, None)
+
+
+def _remove(index: dict[str, dict[str, Any]], outer: str, inner: str) -> None:
+    group = index.get(outer)
+    if group is not None:
+        group.pop(inner, None)
+        if not group:
+            del index[outer]

@@ -1,0 +1,78 @@
+"""reconcile: look at everything, say what to do.
+
+Level-triggered: it compares what should run with what does, so a lost event costs time, never correctness.
+The same snapshot gives the same plan, and a plan once applied leaves nothing more to plan (fixpoint).
+"""
+
+from __future__ import annotations
+
+from monitor.model.cluster import Cluster, ContainerInstance
+from monitor.model.event import Reason
+from monitor.model.service import ACTIVE, DRAINING, Service
+from monitor.model.task import STOPPED, TERMINATION_NOTICE, Task
+from monitor.scheduler.placement import Placer
+from monitor.scheduler.plan import CloseTask, Forget, Plan, SettleTask
+from monitor.scheduler.replicas import ServiceLook
+from monitor.scheduler.snapshot import Snapshot
+
+
+def reconcile(snapshot: Snapshot) -> Plan:
+    plan = Plan()
+    placer = Placer(snapshot.state)
+    ended = _ended_by_service(snapshot, plan)
+    _close_orphans(snapshot, plan)
+    for service in list(snapshot.state.services.values()):
+        if service.status in (ACTIVE, DRAINING):
+            ServiceLook(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
+    _look_at_instances(snapshot, plan)
+    _forget_old(snapshot, plan)
+    return plan
+
+
+def _ended_by_service(snapshot: Snapshot, plan: Plan) -> dict[str, list[Task]]:
+    """Tasks whose end has not been counted yet; those of no living service are settled here."""
+    ended: dict[str, list[Task]] = {}
+    for task in snapshot.state.unsettled.values():
+        service = snapshot.state.services.get(task.service_arn)
+        if service is not None and service.status in (ACTIVE, DRAINING):
+            ended.setdefault(task.service_arn, []).append(task)
+        else:
+            plan.verbs.append(SettleTask(task.arn))
+    return ended
+
+
+def _close_orphans(snapshot: Snapshot, plan: Plan) -> None:
+    """Tasks on an instance that was deregistered by force cannot report any more."""
+    reason = Reason(TERMINATION_NOTICE, "Container instance was deregistered while the task was on it.")
+    for instance in snapshot.state.instances.values():
+        if instance.status != "INACTIVE":
+            continue
+        for task in snapshot.state.live_tasks_on(instance.arn):
+            plan.verbs.append(CloseTask(task.arn, reason))
+
+
+def _look_at_instances(snapshot: Snapshot, plan: Plan) -> None:
+    for instance in snapshot.state.instances.values():
+        if instance.lost_at is not None and instance.lost_at > snapshot.now:
+            plan.look_again(instance.lost_at)
+
+
+def _forget_old(snapshot: Snapshot, plan: Plan) -> None:
+    """Drop stopped tasks by age, oldest first: work for those due, not for all that are kept."""
+    state, due = snapshot.state, snapshot.now - snapshot.task_retention_seconds
+    for arn in state.stopped:
+        task = state.tasks.get(arn)
+        if task is None:
+            continue
+        if task.last != STOPPED or (task.stopped_at or 0.0) > due:
+            break
+        plan.verbs.append(Forget(task))
+    gone = snapshot.now - snapshot.inactive_retention_seconds
+    retired: list[Service | Cluster | ContainerInstance] = [
+        *state.services.values(),
+        *state.clusters.values(),
+    ]
+    retired += state.instances.values()
+    for entity in retired:
+        if entity.inactive_at is not None and entity.inactive_at <= gone:
+            plan.verbs.append(Forget(entity))
