@@ -8,7 +8,7 @@ nothing here grows with history but the stopped tasks and events kept for people
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -48,8 +48,13 @@ Change = Put | Drop | Log
 _EMPTY: MappingProxyType[str, Task] = MappingProxyType({})
 
 
+# Told of every put of a task: the task before (None when new) and after.
+TaskListener = Callable[[Task | None, Task], None]
+
+
 class State:
     def __init__(self) -> None:
+        self.task_listeners: list[TaskListener] = []
         self.version = 0
         self.seq = 0
         self.clusters: dict[str, Cluster] = {}
@@ -162,6 +167,8 @@ class State:
             self.stopped.append(task.arn)
         if task.desired != RUNNING and not task.settled:
             self.unsettled[task.arn] = task
+        for listener in self.task_listeners:
+            listener(old, task)
 
     def _unindex(self, task: Task) -> None:
         self.unsettled.pop(task.arn, None)

@@ -1,0 +1,1 @@
+"""Amazon ECS operations, one module a family."""

@@ -1,0 +1,290 @@
+"""Tasks: run, start, stop, describe, list (ECS API reference)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from monitor.api.ecs import views
+from monitor.api.ecs.tags import read_tags
+from monitor.api.operation import (
+    Context,
+    Outcome,
+    Params,
+    answer,
+    bounded,
+    missing,
+    operation,
+    page,
+    with_token,
+)
+from monitor.model import arn as arns
+from monitor.model.cluster import Cluster
+from monitor.model.errors import ClientFault, invalid_parameter, service_not_found
+from monitor.model.event import Reason
+from monitor.model.resources import Resources
+from monitor.model.state import Log, Put
+from monitor.model.task import RUNNING, STOPPED, USER_INITIATED, Task
+from monitor.model.task_definition import TaskDefinition
+from monitor.scheduler.lifecycle import stop
+from monitor.scheduler.placement import Placer, Refusal, check_constraints, check_strategy
+from monitor.scheduler.plan import make_task, task_event
+
+OVERRIDES_LIMIT = 8192  # characters of JSON
+_CONTAINER_OVERRIDES = ("name", "command", "environment", "cpu", "memory", "memoryReservation")
+
+
+def _overrides(params: Params, definition: TaskDefinition) -> Mapping[str, Any]:
+    """Checked overrides. Raises InvalidParameterException."""
+    overrides = params.get("overrides") or {}
+    if len(json.dumps(overrides)) > OVERRIDES_LIMIT:
+        raise invalid_parameter(f"Overrides length must be at most {OVERRIDES_LIMIT}.")
+    for override in overrides.get("containerOverrides") or ():
+        name = override.get("name")
+        if definition.container(name or "") is None:
+            raise invalid_parameter(
+                f"Override for container named {name} is not a container in the TaskDefinition."
+            )
+        unserved = [k for k, v in override.items() if v and k not in _CONTAINER_OVERRIDES]
+        if unserved:
+            raise invalid_parameter(f"Override {unserved[0]} for container {name} cannot be used here.")
+    extra = [k for k, v in overrides.items() if v and k not in ("containerOverrides", "cpu", "memory")]
+    if extra:
+        raise invalid_parameter(f"Override {extra[0]} cannot be used here.")
+    return overrides
+
+
+def _needs(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Resources:
+    by_name = {o["name"]: o for o in overrides.get("containerOverrides") or ()}
+    needs = definition.needs
+    document = definition.document
+    cpu, memory = overrides.get("cpu"), overrides.get("memory")
+    if cpu:
+        needs = replace(needs, cpu=int(cpu))
+    elif not document.get("cpu"):
+        needs = replace(
+            needs, cpu=sum(by_name.get(c.name, {}).get("cpu") or c.cpu for c in definition.containers)
+        )
+    if memory:
+        needs = replace(needs, memory=int(memory))
+    elif not document.get("memory"):
+        total = 0
+        for c in definition.containers:
+            o = by_name.get(c.name, {})
+            soft = o.get("memoryReservation") or c.memory_reservation
+            total += soft or o.get("memory") or c.memory
+        needs = replace(needs, memory=total)
+    return needs
+
+
+def _check(ctx: Context, params: Params) -> TaskDefinition:
+    for member in ("networkConfiguration", "capacityProviderStrategy", "volumeConfigurations"):
+        if params.get(member):
+            raise invalid_parameter(f"{member} cannot be used here.")
+    launch = params.get("launchType") or "EC2"
+    if launch not in ("EC2", "EXTERNAL"):
+        raise invalid_parameter(f"launchType {launch} has no capacity here: use EC2 or EXTERNAL.")
+    group = params.get("group") or ""
+    if group.startswith("service:") or len(group) > 255:
+        raise invalid_parameter("group must be at most 255 characters and must not start with service:.")
+    if len(params.get("startedBy") or "") > 128:
+        raise invalid_parameter("startedBy must be at most 128 characters.")
+    return ctx.active_definition(params["taskDefinition"])
+
+
+def _digest(params: Params) -> str:
+    known = {k: v for k, v in params.items() if k != "clientToken"}
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _replay(ctx: Context, cluster: Cluster, params: Params) -> Outcome | None:
+    """The first result again for a repeated clientToken (an SDK retry must not double tasks)."""
+    token = params.get("clientToken")
+    earlier = ctx.state.tokens.get((cluster.arn, token)) if token else None
+    if not earlier:
+        return None
+    tasks = [ctx.state.tasks[a] for a in earlier]
+    if tasks[0].request_digest != _digest(params):
+        error = ClientFault("ConflictException", "The clientToken was used before with other parameters.")
+        raise error
+    include = frozenset(("TAGS",))
+    return answer({"tasks": [views.task(ctx.state, t, include) for t in tasks], "failures": []})
+
+
+def _new(
+    ctx: Context, cluster: Cluster, params: Params, definition: TaskDefinition, instance_arn: str
+) -> Task:
+    overrides = _overrides(params, definition)
+    group = params.get("group") or f"family:{definition.family}"
+    managed = {"aws:ecs:clusterName": cluster.name} if params.get("enableECSManagedTags") else {}
+    inherited = definition.tags if params.get("propagateTags") == "TASK_DEFINITION" else {}
+    return replace(
+        make_task(definition, cluster.arn, instance_arn, ctx.ids, ctx.now, group),
+        needs=_needs(definition, overrides),
+        overrides=overrides,
+        launch_type=params.get("launchType") or "EC2",
+        started_by=params.get("startedBy") or "",
+        tags={**managed, **inherited, **read_tags(params.get("tags"))},
+        client_token=params.get("clientToken") or "",
+        request_digest=_digest(params) if params.get("clientToken") else "",
+        reference_id=params.get("referenceId") or "",
+    )
+
+
+def _outcome(tasks: Sequence[Task], failures: Sequence[dict[str, str]]) -> Outcome:
+    names = [t.arn for t in tasks]
+    include = frozenset(("TAGS",))
+    return Outcome(
+        lambda s: {
+            "tasks": [views.task(s, s.tasks[a], include) for a in names],
+            "failures": list(failures),
+        },
+        tuple(Put(t) for t in tasks),
+    )
+
+
+@operation("ecs", "RunTask")
+def run_task(ctx: Context, params: Params) -> Outcome:
+    """One placement a copy; partial success is tasks and failures together."""
+    cluster = ctx.cluster(params.get("cluster"))
+    replayed = _replay(ctx, cluster, params)
+    if replayed is not None:
+        return replayed
+    definition = _check(ctx, params)
+    count = params.get("count", 1)
+    if not 1 <= count <= 10:
+        raise invalid_parameter(f"count must be between 1 and 10, got {count}.")
+    constraints, strategy = params.get("placementConstraints") or (), params.get("placementStrategy") or ()
+    check_constraints(constraints)
+    check_strategy(strategy)
+    group = params.get("group") or f"family:{definition.family}"
+    needs = _needs(definition, _overrides(params, definition))
+    if not any(i.status != "INACTIVE" for i in ctx.state.instances_of(cluster.arn)):
+        raise invalid_parameter("No Container Instances were found in your cluster.")
+    placer = Placer(ctx.state)
+    tasks: list[Task] = []
+    failures: list[dict[str, str]] = []
+    for _ in range(count):
+        spot = placer.place(cluster.arn, group, needs, constraints, strategy)
+        if isinstance(spot, Refusal):
+            failures.append(_failure(spot, cluster))
+        else:
+            tasks.append(_new(ctx, cluster, params, definition, spot.arn))
+    return _outcome(tasks, failures)
+
+
+def _failure(refusal: Refusal, cluster: Cluster) -> dict[str, str]:
+    return {
+        "arn": refusal.instance_arn or cluster.arn,
+        "reason": refusal.reason,
+        "detail": _detail(refusal.reason),
+    }
+
+
+def _detail(reason: str) -> str:
+    details = {
+        "RESOURCE:CPU": "Not enough CPU units are free: lower the task's cpu or stop other tasks.",
+        "RESOURCE:MEMORY": "Not enough memory is free: lower the task's memory or stop other tasks.",
+        "RESOURCE:PORTS": "A host port of the task is in use there: use hostPort 0 or another port.",
+        "AGENT": "The container agent is not connected.",
+    }
+    return details.get(reason, "A placement constraint is not satisfied.")
+
+
+@operation("ecs", "StartTask")
+def start_task(ctx: Context, params: Params) -> Outcome:
+    """The caller names the instances; the same resource checks, no choice."""
+    cluster = ctx.cluster(params.get("cluster"))
+    definition = _check(ctx, params)
+    if len(params.get("startedBy") or "") > 36:
+        raise invalid_parameter("startedBy must be at most 36 characters.")
+    placer = Placer(ctx.state)
+    needs = _needs(definition, _overrides(params, definition))
+    tasks: list[Task] = []
+    failures: list[dict[str, str]] = []
+    for name in bounded(params["containerInstances"], "Container Instances", 10):
+        arn = ctx.instance_arn(cluster, name)
+        instance = ctx.state.instances.get(arn)
+        if instance is None or instance.cluster_arn != cluster.arn:
+            failures.append(missing(arn))
+            continue
+        if instance.status == "INACTIVE":
+            failures.append({"arn": arn, "reason": "INACTIVE"})
+            continue
+        why = placer.check(instance, needs)
+        if why is not None:
+            failures.append({"arn": arn, "reason": why, "detail": _detail(why)})
+            continue
+        placer.take(arn, params.get("group") or "", needs)
+        tasks.append(_new(ctx, cluster, params, definition, arn))
+    return _outcome(tasks, failures)
+
+
+@operation("ecs", "StopTask")
+def stop_task(ctx: Context, params: Params) -> Outcome:
+    cluster = ctx.cluster(params.get("cluster"))
+    arn = ctx.task_arn(cluster, params["task"])
+    task = ctx.state.tasks.get(arn)
+    if task is None or task.cluster_arn != cluster.arn or task.standby:
+        raise invalid_parameter("The referenced task was not found.")
+    reason = Reason(USER_INITIATED, params.get("reason") or "Task stopped by user")
+    stopped = stop(task, reason, ctx.now)
+    if stopped is task:
+        return answer({"task": views.task(ctx.state, task, frozenset())})
+    stopped = replace(stopped, version=task.version + 1)
+    changes = (
+        Put(stopped),
+        Log(replace(task_event(task, ctx.ids.uuid(), ctx.now), message=_stopping(stopped))),
+    )
+    return Outcome(lambda s: {"task": views.task(s, s.tasks[arn], frozenset())}, changes)
+
+
+def _stopping(task: Task) -> str:
+    return f"task {arns.short(task.arn)} is to stop ({task.stop_code}: {task.stopped_reason})"
+
+
+@operation("ecs", "DescribeTasks")
+def describe_tasks(ctx: Context, params: Params) -> Outcome:
+    cluster = ctx.cluster(params.get("cluster"))
+    include = frozenset(params.get("include") or ())
+    found, failures = [], []
+    for name in bounded(params["tasks"], "Tasks", 100):
+        arn = ctx.task_arn(cluster, name)
+        task = ctx.state.tasks.get(arn)
+        if task is None or task.cluster_arn != cluster.arn or task.standby:
+            failures.append(missing(arn))
+        else:
+            found.append(views.task(ctx.state, task, include))
+    return answer({"tasks": found, "failures": failures})
+
+
+@operation("ecs", "ListTasks")
+def list_tasks(ctx: Context, params: Params) -> Outcome:
+    """desiredStatus RUNNING unless STOPPED is asked for; PENDING never matches (as in ECS)."""
+    cluster = ctx.cluster(params.get("cluster"))
+    desired = params.get("desiredStatus") or RUNNING
+    tasks: Iterable[Task] = ctx.state.tasks_of(cluster.arn)
+    if params.get("serviceName"):
+        arn = ctx.service_arn(cluster, params["serviceName"])
+        if arn not in ctx.state.services:
+            raise service_not_found()
+        if desired == RUNNING:
+            tasks = (t for t in ctx.state.live_tasks_of_service(arn) if not t.standby)
+        tasks = (t for t in tasks if t.service_arn == arn)
+    if params.get("containerInstance"):
+        instance = ctx.instance(cluster, params["containerInstance"])
+        tasks = (t for t in tasks if t.instance_arn == instance.arn)
+    if params.get("family"):
+        prefix = arns.task_definition(ctx.scope, params["family"], 0)[:-1]
+        tasks = (t for t in tasks if t.definition_arn.startswith(prefix))
+    if params.get("startedBy"):
+        tasks = (t for t in tasks if t.started_by == params["startedBy"])
+    if params.get("launchType"):
+        tasks = (t for t in tasks if t.launch_type == params["launchType"])
+    if desired not in (RUNNING, STOPPED):
+        return answer({"taskArns": []})
+    chunk, token = page([t.arn for t in tasks if t.desired == desired], params)
+    return answer(with_token({"taskArns": chunk}, token))

@@ -1,0 +1,41 @@
+"""Store: the protocol every backend answers.
+
+A commit applies its changes to `state` at once, so that the next reader plans on them, and resolves when
+they are on disk. Nothing may leave the process (an answer, an order to an agent) on the strength of a change
+that is not durable yet: answers wait for `flushed`, and subscribers hear of changes only once they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from monitor.model.state import Change, State
+
+Subscriber = Callable[[Sequence[Change]], None]
+
+
+class StoreError(Exception):
+    """The store cannot be read or written; the message says which file and what to do."""
+
+
+class Store(Protocol):
+    state: State
+
+    def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
+        """Apply now; the result resolves when durable. Raises StoreError when the store has failed."""
+        ...
+
+    def flushed(self) -> Awaitable[None]:
+        """Resolves when all that was committed up to now is durable."""
+        ...
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        """`subscriber` is called on the loop, in commit order, with changes that are durable."""
+        ...
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """`listener` is called within each commit, before it is durable: for who only plans further commits."""
+        ...
+
+    async def close(self) -> None: ...
