@@ -111,7 +111,9 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
         values[name] = _convert(name, str(item.type), raw, origin)
         from_file.pop(name, None)
     if from_file:
-        raise ConfigError(f"{path}: unknown setting {', '.join(sorted(from_file))}; remove it or mend its name")
+        raise ConfigError(
+            f"{path}: unknown setting {', '.join(sorted(from_file))}; remove it or mend its name"
+        )
     settings = Settings(origins=origins, **values)
     _validate(settings)
     return settings

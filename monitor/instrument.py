@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from monitor.model import arn as arns
 from monitor.model import task as tasks
+from monitor.model.arn import Scope
 from monitor.model.service import ACTIVE, INACTIVE, Service
 from monitor.model.state import State
 from monitor.model.task import RUNNING, STOPPED, Task
@@ -50,8 +51,8 @@ def set_up_logging(level: str) -> None:
 class ControlMetrics(Collector):
     """Counters and histograms as things happen; gauges are read off the state at scrape time."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, home: Scope) -> None:
+        self._state, self._home = state, home
         self.registry = CollectorRegistry()
         r = self.registry
         self._stopped = Counter(
@@ -99,12 +100,18 @@ class ControlMetrics(Collector):
     def render(self) -> bytes:
         return generate_latest(self.registry)
 
+    def cluster_label(self, cluster_arn: str) -> str:
+        """The cluster's name; with account and region before it when they are not this installation's own, so
+        that two clusters of one name stay two series."""
+        scope, name = arns.scope_of(cluster_arn), arns.short(cluster_arn)
+        return name if scope == self._home else f"{scope.account}/{scope.region}/{name}"
+
     # -- as things happen ---------------------------------------------------------------------------
 
     def _on_task(self, old: Task | None, new: Task) -> None:
         if new.standby:
             return
-        cluster, service = arns.short(new.cluster_arn), _service_name(new)
+        cluster, service = self.cluster_label(new.cluster_arn), _service_name(new)
         if new.last == STOPPED and (old is None or old.last != STOPPED):
             self._stopped.labels(cluster, service, new.stop_code).inc()
         if new.last == RUNNING and (old is None or old.last != RUNNING) and new.replaces:
@@ -120,7 +127,7 @@ class ControlMetrics(Collector):
         self._loop.observe(seconds)
         for service_arn, reason in refusals:
             service = state.services[service_arn]
-            self._placement.labels(arns.short(service.cluster_arn), service.name, reason).inc()
+            self._placement.labels(self.cluster_label(service.cluster_arn), service.name, reason).inc()
 
     def request(self, operation: str, code: str, seconds: float) -> None:
         self._requests.labels(operation, code).inc()
@@ -128,7 +135,7 @@ class ControlMetrics(Collector):
 
     def declare(self, service: Service) -> None:
         """Make the service's failure counters exist at 0."""
-        cluster = arns.short(service.cluster_arn)
+        cluster = self.cluster_label(service.cluster_arn)
         for code in STOP_CODES:
             self._stopped.labels(cluster, service.name, code)
         for reason in PLACEMENT_REASONS:
@@ -156,7 +163,7 @@ class ControlMetrics(Collector):
             "ecs_service_restart_backoff_seconds", "Present wait between start attempts.", labels=labels
         )
         for s in services:
-            key = [arns.short(s.cluster_arn), s.name]
+            key = [self.cluster_label(s.cluster_arn), s.name]
             live = [t for t in self._state.live_tasks_of_service(s.arn) if not t.standby]
             up = sum(1 for t in live if t.last == RUNNING)
             early = sum(1 for t in live if tasks.ORDER[t.last] < tasks.ORDER[RUNNING])
@@ -186,7 +193,7 @@ class ControlMetrics(Collector):
         for i in self._state.instances.values():
             if i.status == "INACTIVE":
                 continue
-            key = [arns.short(i.cluster_arn), arns.short(i.arn)]
+            key = [self.cluster_label(i.cluster_arn), arns.short(i.arn)]
             usage = self._state.usage_of(i.arn)
             connected.add_metric(key, 1.0 if i.agent_connected else 0.0)
             cpu.add_metric(key, i.resources.cpu)

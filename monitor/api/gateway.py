@@ -1,0 +1,152 @@
+"""The gateway: one HTTP request in, one answer out, the same steps for every operation.
+
+authenticate → scope → parse → operation → commit → wait until durable → render. Errors leave as modelled errors;
+what is not modelled is logged with its request id and answered as ServerException, without inner details.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from monitor.api import moorwatch, sts
+from monitor.api.ecs import agents, clusters, instances, services, tags, task_definitions, tasks
+from monitor.api.operation import OPERATIONS, Context
+from monitor.clock import Clock, Ids
+from monitor.config import LOOPBACK
+from monitor.instrument import ControlMetrics
+from monitor.model.arn import Scope
+from monitor.model.errors import AwsError, ClientFault, ServerFault
+from monitor.store.base import Store, StoreError
+from monitor.wire import dispatch, models, sigv4
+from monitor.wire.http import Request, Response
+
+log = logging.getLogger("moorwatch.api")
+
+# Importing a family's module registers its operations.
+FAMILIES = (agents, clusters, instances, moorwatch, services, sts, tags, task_definitions, tasks)
+
+Secrets = Callable[[str], tuple[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, and in which region: both from the request's signature."""
+
+    access_key_id: str
+    scope: Scope
+    service: str
+
+
+class Authenticator:
+    """SigV4 against our keys; with auth = none any key, a 12-digit access key id being the account."""
+
+    def __init__(self, mode: str, home: Scope, key_of: Secrets, clock: Clock) -> None:
+        self._mode, self._home, self._key_of, self._clock = mode, home, key_of, clock
+
+    def caller(self, request: Request) -> Caller:
+        """Raises AwsError with AWS's own codes."""
+        if self._mode == "none":
+            return self._trusting(request)
+        credential = sigv4.verify(request, self._secret, self._clock.now())
+        known = self._key_of(credential.access_key_id)
+        account = known[1] if known else self._home.account
+        return Caller(credential.access_key_id, Scope(account, credential.region), credential.service)
+
+    def _secret(self, access_key_id: str) -> str | None:
+        known = self._key_of(access_key_id)
+        return known[0] if known else None
+
+    def _trusting(self, request: Request) -> Caller:
+        # Any page in the user's browser can reach loopback by a name of its own (DNS rebinding): names are refused.
+        host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+        if host and host not in LOOPBACK:
+            raise ClientFault(
+                "AccessDeniedException", f"Host {host[:64]!r} is not served without authentication.", 403
+            )
+        credential = sigv4.parse_scope(request)
+        if credential is None:
+            return Caller("anonymous", self._home, "")
+        key = credential.access_key_id
+        account = key if len(key) == 12 and key.isdecimal() else self._home.account
+        known = self._key_of(key)
+        if known:
+            account = known[1]
+        return Caller(key, Scope(account, credential.region), credential.service)
+
+
+class Gateway:
+    def __init__(
+        self,
+        store: Store,
+        authenticator: Authenticator,
+        clock: Clock,
+        ids: Ids,
+        metrics: ControlMetrics,
+        endpoint: str,
+    ) -> None:
+        self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
+        self._metrics, self._endpoint = metrics, endpoint
+
+    async def handle(self, request: Request) -> Response:
+        started = time.perf_counter()
+        call: dispatch.Call | None = None
+        name, code = "unknown", "200"
+        try:
+            caller = self._authenticator.caller(request)
+            call = dispatch.parse(request, moorwatch_operations())
+            name = call.operation
+            body = await self._run(call, caller)
+            return dispatch.render(call, body)
+        except AwsError as error:
+            code = str(error.status)
+            return dispatch.render_error(call, error, request)
+        except StoreError as error:
+            log.exception("operation=%s", name)
+            code = "500"
+            return dispatch.render_error(call, ServerFault("ServerException", str(error)), request)
+        except Exception:
+            request_id = call.request_id if call else "-"
+            log.exception("operation=%s request_id=%s failed", name, request_id)
+            code = "500"
+            fault = ServerFault(
+                "ServerException", f"Internal error; see the control plane's log, {request_id}."
+            )
+            return dispatch.render_error(call, fault, request)
+        finally:
+            self._metrics.request(name, code, time.perf_counter() - started)
+
+    async def _run(self, call: dispatch.Call, caller: Caller) -> dict[str, object]:
+        function = OPERATIONS.get((call.service, call.operation))
+        if function is None:
+            raise not_implemented(call.service, call.operation)
+        context = Context(
+            state=self._store.state,
+            scope=caller.scope,
+            now=self._clock.now(),
+            ids=self._ids,
+            caller=caller.access_key_id,
+            endpoint=self._endpoint,
+        )
+        outcome = function(context, call.params)
+        if outcome.changes:
+            committed = self._store.commit(outcome.changes)
+            body = outcome.view(self._store.state)
+            await committed
+        else:
+            body = outcome.view(self._store.state)
+            await self._store.flushed()
+        return body
+
+
+def moorwatch_operations() -> frozenset[str]:
+    return frozenset(name for service, name in OPERATIONS if service == "moorwatch")
+
+
+def not_implemented(service: str, operation: str) -> AwsError:
+    """A modelled error that names the operation: UnsupportedFeatureException where the model declares it."""
+    declared = models.declared_errors(service, operation)
+    code = "UnsupportedFeatureException" if "UnsupportedFeatureException" in declared else "ClientException"
+    return ClientFault(code, f"{operation} is not implemented by Moorwatch.")

@@ -1,0 +1,92 @@
+"""Operations ECS has no word for: ExplainTask, ExplainService, ListEvents (target prefix Moorwatch_20261101).
+
+Plain JSON without a service model, authenticated and scoped like every other call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitor.api import explain
+from monitor.api.operation import Context, Outcome, Params, answer, operation
+from monitor.model import arn as arns
+from monitor.model.errors import invalid_parameter, service_not_found
+from monitor.model.event import Event
+
+EVENTS_PAGE = 1000
+
+
+def _text(params: Params, name: str, required: bool = False) -> str:
+    value = params.get(name)
+    if value is None and not required:
+        return ""
+    if not isinstance(value, str) or len(value) > 2048:
+        raise invalid_parameter(f"{name} must be a string.")
+    return value
+
+
+def _number(params: Params, name: str, default: int, most: int) -> int:
+    value = params.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise invalid_parameter(f"{name} must be a whole number from 0 to {most}.")
+    return value
+
+
+@operation("moorwatch", "ExplainTask")
+def explain_task(ctx: Context, params: Params) -> Outcome:
+    """`task` is an id, the first characters of one, or an ARN."""
+    cluster = ctx.cluster(_text(params, "cluster"))
+    text = _text(params, "task", required=True)
+    if arns.is_arn(text) or arns.is_task_id(text):
+        task = ctx.state.tasks.get(ctx.task_arn(cluster, text))
+    else:
+        prefix = arns.task(ctx.scope, cluster.name, text)
+        matches = [t for t in ctx.state.tasks_of(cluster.arn) if t.arn.startswith(prefix)] if text else []
+        if len(matches) > 1:
+            raise invalid_parameter(f"{text!r} names {len(matches)} tasks: give more characters of the id.")
+        task = matches[0] if matches else None
+    if task is None or task.cluster_arn != cluster.arn:
+        raise invalid_parameter("The referenced task was not found.")
+    return answer(explain.task(ctx.state, task, ctx.now))
+
+
+@operation("moorwatch", "ExplainService")
+def explain_service(ctx: Context, params: Params) -> Outcome:
+    cluster = ctx.cluster(_text(params, "cluster"))
+    service = ctx.state.services.get(ctx.service_arn(cluster, _text(params, "service", required=True)))
+    if service is None or service.cluster_arn != cluster.arn:
+        raise service_not_found()
+    return answer(explain.service(ctx.state, service, ctx.now))
+
+
+@operation("moorwatch", "ListEvents")
+def list_events(ctx: Context, params: Params) -> Outcome:
+    """Events after a sequence number, oldest first; without `after` the newest. `last` is where to go on."""
+    limit = _number(params, "limit", 100, EVENTS_PAGE) or 1
+    after = _number(params, "after", 0, 2**53)
+    cluster, service = _text(params, "cluster"), _text(params, "service")
+    cluster_arn = ctx.cluster(cluster).arn if cluster else ""
+    prefix = ctx.scope.arn("")
+    found: list[Event] = []
+    for event in reversed(ctx.state.events):
+        if event.seq <= after or (len(found) >= limit and not after):
+            break
+        mine = event.cluster_arn.startswith(prefix) and cluster_arn in ("", event.cluster_arn)
+        if mine and service in ("", arns.short(event.service_arn), event.service_arn):
+            found.append(event)
+    found.reverse()
+    chunk = found[:limit]
+    last = chunk[-1].seq if len(found) > limit else ctx.state.seq
+    return answer({"events": [_event(e) for e in chunk], "last": max(last, after)})
+
+
+def _event(e: Event) -> dict[str, Any]:
+    return {
+        "seq": e.seq,
+        "at": e.at,
+        "kind": e.kind,
+        "cluster": arns.short(e.cluster_arn),
+        "service": arns.short(e.service_arn) if e.service_arn else "",
+        "task": arns.short(e.task_arn) if e.task_arn else "",
+        "message": e.message,
+    }

@@ -1,0 +1,137 @@
+"""Composition root of the control plane: builds every part, runs the loops in one TaskGroup.
+
+One loopback port: AWS API at POST /, agents' websockets below /acs/ and /tcs/, /metrics, /healthz. The process
+ends when its store fails: containers keep running, and a new process goes on from what is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from dataclasses import replace
+from typing import Any
+
+import uvicorn
+
+from monitor.api.gateway import Authenticator, Gateway
+from monitor.clock import Clock, Ids, SystemClock, SystemIds
+from monitor.config import Settings
+from monitor.control.intake import Intake
+from monitor.control.schedule import Schedule
+from monitor.control.sessions import Sessions
+from monitor.control.web import application
+from monitor.credentials import CredentialsError, load_or_create
+from monitor.instrument import ControlMetrics, set_up_logging
+from monitor.model import arn as arns
+from monitor.model.arn import Scope
+from monitor.model.cluster import Cluster
+from monitor.model.state import Put
+from monitor.store.base import StoreError
+from monitor.store.sqlite import SqliteStore
+
+log = logging.getLogger("moorwatch.control")
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when it could not start or go on."""
+    set_up_logging(settings.log_level)
+    os.umask(0o077)
+    try:
+        return asyncio.run(_main(settings, SystemClock(), SystemIds()))
+    except (StoreError, CredentialsError, OSError) as error:
+        log.error("%s", error)
+        return 1
+
+
+async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
+    settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    credentials = load_or_create(settings.credentials_file, settings.account)
+    home = Scope(credentials.account, settings.region)
+    keys = {credentials.access_key_id: (credentials.secret_access_key, credentials.account)}
+    store = await SqliteStore.open(settings.database)
+    try:
+        await _ensure_cluster(store, settings.cluster, home, clock)
+        metrics = ControlMetrics(store.state, home)
+        schedule = Schedule(store, clock, ids, metrics, settings.task_retention_seconds)
+        intake = Intake(store, clock, ids)
+        sessions = Sessions(
+            store, intake, clock, ids, settings.agent_silence_seconds, settings.agent_grace_seconds
+        )
+        await sessions.start()
+        authenticator = Authenticator(settings.auth, home, keys.get, clock)
+        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint)
+        app = application(gateway, authenticator, sessions, intake, metrics, store.state)
+        return await _serve(settings, app, store, schedule, sessions)
+    finally:
+        await store.close()
+
+
+async def _ensure_cluster(store: SqliteStore, name: str, home: Scope, clock: Clock) -> None:
+    arn = arns.cluster(home, name)
+    cluster = store.state.clusters.get(arn)
+    if cluster is None:
+        await store.commit((Put(Cluster(arn=arn, name=name, created_at=clock.now())),))
+    elif cluster.status != "ACTIVE":
+        await store.commit((Put(replace(cluster, status="ACTIVE", inactive_at=None)),))
+
+
+class _Server(uvicorn.Server):
+    """Signals are ours: uvicorn's own handler would end the process from within."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+async def _serve(
+    settings: Settings, app: object, store: SqliteStore, schedule: Schedule, sessions: Sessions
+) -> int:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="websockets-sansio",
+        ws_max_size=1024 * 1024,
+        ws_ping_interval=None,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=3,
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if settings.auth == "none":
+        log.warning("auth=none: every request is accepted as it is; listening on %s only", settings.host)
+    serving = asyncio.create_task(server.serve())
+    scheduling = asyncio.create_task(schedule.run())
+    stopping = asyncio.create_task(stop.wait())
+    log.info(
+        "endpoint=%s state=%s region=%s auth=%s",
+        settings.endpoint,
+        settings.state,
+        settings.region,
+        settings.auth,
+    )
+    ends: list[asyncio.Future[Any]] = [serving, scheduling, stopping, store.failed]
+    done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    code = 0 if stopping in done else 1
+    if store.failed in done:
+        log.error("%s", store.failed.result())
+    elif scheduling in done:
+        log.error("the scheduling loop ended: %r", scheduling.exception())
+    elif serving in done and not server.started:
+        log.error("cannot listen on %s:%s; is another Moorwatch running?", settings.host, settings.port)
+    scheduling.cancel()
+    stopping.cancel()
+    await sessions.close()
+    server.should_exit = True
+    await asyncio.gather(serving, scheduling, stopping, return_exceptions=True)
+    return code
