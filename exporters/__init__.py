@@ -1,0 +1,1 @@
+"""Per-container metrics of a Docker host. Stands alone: `python -m exporters` needs nothing of the rest."""

@@ -153,9 +153,9 @@ class ControlMetrics(Collector):
 
     def _service_gauges(self, services: Sequence[Service]) -> Iterator[Metric]:
         labels = ["cluster", "service"]
-        desired = GaugeMetricFamily("ecs_service_desired_count", "Tasks the service wants.", labels=labels)
-        running = GaugeMetricFamily("ecs_service_running_count", "Tasks that are RUNNING.", labels=labels)
-        pending = GaugeMetricFamily("ecs_service_pending_count", "Tasks not yet RUNNING.", labels=labels)
+        desired = GaugeMetricFamily("ecs_service_desired_tasks", "Tasks the service wants.", labels=labels)
+        running = GaugeMetricFamily("ecs_service_running_tasks", "Tasks that are RUNNING.", labels=labels)
+        pending = GaugeMetricFamily("ecs_service_pending_tasks", "Tasks not yet RUNNING.", labels=labels)
         failed = GaugeMetricFamily(
             "ecs_service_failed_tasks", "Failed tasks in a row of the newest deployment.", labels=labels
         )

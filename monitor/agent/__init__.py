@@ -1,0 +1,1 @@
+"""The container agent: one process on every machine that runs tasks."""

@@ -6,21 +6,16 @@ the target prefix `Moorwatch_20261101` (ExplainTask, ExplainService, ListEvents)
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
-from email.utils import parsedate_to_datetime
 from typing import Any
-
-import httpx
 
 from monitor.config import Settings
 from monitor.credentials import Credentials
 from monitor.model.errors import AwsError
-from monitor.wire import signing
+from monitor.wire.client import SyncEcsClient, Unreachable
+from monitor.wire.signing import Key
 
-ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
-OWN_TARGET = "Moorwatch_20261101"
-_MAX_ANSWER = 64 * 1024 * 1024
+LONGEST_WAIT_SECONDS = 20  # how long ListEvents may hold its answer back; the client waits longer than that
 
 
 class ApiUnreachable(Exception):
@@ -28,27 +23,26 @@ class ApiUnreachable(Exception):
 
 
 class Api:
-    """A connection to one control plane. `date` is what its clock said in the last answer, in epoch seconds."""
+    """A connection to one control plane. Its calls raise AwsError and ApiUnreachable."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, timeout_seconds: float = 10.0) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials) -> None:
         self.endpoint = settings.endpoint
-        self.date: float | None = None
-        self._region = settings.region
         # without authentication the access key id names the account, as local emulators have it
-        self._key = settings.account if settings.auth == "none" else credentials.access_key_id
-        self._secret = credentials.secret_access_key
-        self._http = httpx.Client(timeout=timeout_seconds, trust_env=False)  # no proxy: this is loopback
+        key_id = settings.account if settings.auth == "none" else credentials.access_key_id
+        self._client = SyncEcsClient(
+            settings.endpoint, Key(key_id, credentials.secret_access_key), settings.region
+        )
 
     def close(self) -> None:
-        self._http.close()
+        self._client.close()
 
     def ecs(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
-        """Call an ECS operation. Raises AwsError, ApiUnreachable."""
-        return self._call(f"{ECS_TARGET}.{operation}", parameters, None)
+        """Call an ECS operation."""
+        return self._call(operation, parameters, "ecs")
 
-    def own(self, operation: str, parameters: dict[str, Any], wait_seconds: float = 0.0) -> dict[str, Any]:
-        """Call an operation of our own; `wait_seconds` is how long it may hold the answer back on purpose."""
-        return self._call(f"{OWN_TARGET}.{operation}", parameters, wait_seconds)
+    def own(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Call an operation of our own."""
+        return self._call(operation, parameters, "moorwatch")
 
     def pages(self, operation: str, parameters: dict[str, Any], member: str) -> Iterator[Any]:
         """The items of a List* operation, page after page."""
@@ -70,42 +64,20 @@ class Api:
             found.extend(self.ecs(operation, asked).get(member, ()))
         return found
 
-    def _call(self, target: str, parameters: dict[str, Any], wait_seconds: float | None) -> dict[str, Any]:
-        body = json.dumps(parameters).encode()
-        url = f"{self.endpoint}/"
-        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amz-Target": target}
-        signed = signing.sign("POST", url, headers, body, self._key, self._secret, self._region, "ecs")
-        options: dict[str, Any] = {}
-        if wait_seconds:
-            options["timeout"] = httpx.Timeout(10.0, read=wait_seconds + 10.0)
+    def _call(self, operation: str, parameters: dict[str, Any], service: str) -> dict[str, Any]:
         try:
-            response = self._http.post(url, content=body, headers=dict(signed), **options)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise ApiUnreachable(f"{self.endpoint}: {error or type(error).__name__}") from error
-        self.date = _date(response.headers.get("date"))
-        return self._answer(response)
+            value = self._client.call(operation, parameters, service)
+        except Unreachable as error:
+            raise ApiUnreachable(str(error)) from error
+        except AwsError as error:
+            if error.code.isdigit():  # an answer without an AWS code
+                raise self._stranger(error.code) from error
+            raise
+        if set(value) == {"message"}:  # an answer that is not JSON
+            raise self._stranger("200")
+        return value
 
-    def _answer(self, response: httpx.Response) -> dict[str, Any]:
-        try:
-            value = json.loads(response.content[:_MAX_ANSWER])
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise ApiUnreachable(
-                f"{self.endpoint}: answered {response.status_code} with something that is not ours; "
-                "another program may be listening there"
-            )
-        if response.status_code == 200:
-            return value
-        code = str(value.get("__type", "UnknownError")).rsplit("#", 1)[-1]
-        message = str(value.get("message") or value.get("Message") or "no message")
-        raise AwsError(code, message, response.status_code)
-
-
-def _date(header: str | None) -> float | None:
-    if header is None:
-        return None
-    try:
-        return parsedate_to_datetime(header).timestamp()
-    except ValueError:
-        return None
+    def _stranger(self, status: str) -> ApiUnreachable:
+        return ApiUnreachable(
+            f"{self.endpoint} answered {status} with something that is not ours; another program may listen there"
+        )

@@ -12,6 +12,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from importlib import metadata
 
 import httpx
@@ -210,15 +211,14 @@ def _control_plane(session: Session) -> Iterable[Check]:
         key = credentials.load(session.settings.credentials_file)
     except (FileNotFoundError, credentials.CredentialsError):
         return  # said before
-    api, cluster = Api(session.settings, key, timeout_seconds=5.0), session.settings.cluster
+    api, cluster = Api(session.settings, key), session.settings.cluster
     logs = session.settings.state / "logs"
     try:
         began = SystemClock().now()
         arns = api.ecs("ListContainerInstances", {"cluster": cluster}).get("containerInstanceArns", [])
         took = SystemClock().now() - began
         yield Check("control plane", FINE, f"answers at {api.endpoint} in {took * 1000:.0f} ms")
-        if api.date is not None:
-            yield _skew(api.date - began)
+        yield from _clocks(api.endpoint)
         asked = {"cluster": cluster, "containerInstances": arns[:100]}
         found = api.ecs("DescribeContainerInstances", asked)["containerInstances"] if arns else []
         connected = sum(1 for instance in found if instance.get("agentConnected"))
@@ -226,7 +226,7 @@ def _control_plane(session: Session) -> Iterable[Check]:
         if connected and connected == len(found):
             yield Check("agents", FINE, text)
         else:
-            yield Check("agents", FAULT, text, f"see {logs / 'agent.log'}")
+            yield Check("agents", FAULT, text, f"is the agent running? see {logs / 'agent.log'}")
     except ApiUnreachable as error:
         if session.is_up:
             yield Check("control plane", FAULT, f"does not answer: {error}", f"see {logs / 'control.log'}")
@@ -234,6 +234,17 @@ def _control_plane(session: Session) -> Iterable[Check]:
             yield Check("control plane", NOTE, "not running; start it with 'moorwatch up'")
     except AwsError as error:
         yield Check("control plane", FAULT, f"refuses us: {error}", f"see {logs / 'control.log'}")
+
+
+def _clocks(endpoint: str) -> Iterable[Check]:
+    """What the control plane's clock says, by the Date header that every answer carries."""
+    try:
+        answer = httpx.get(f"{endpoint}/metrics", timeout=5.0, trust_env=False)
+        date = parsedate_to_datetime(answer.headers["date"]).timestamp()
+    except (httpx.HTTPError, KeyError, ValueError):
+        yield Check("clocks", NOTE, "the control plane does not tell its time")
+    else:
+        yield _skew(date - SystemClock().now())
 
 
 def _skew(seconds: float) -> Check:

@@ -5,18 +5,17 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections import deque
 from datetime import datetime
 from typing import Any
 
 import click
 
 from monitor.cli import render
-from monitor.cli.api import Api, ApiUnreachable
+from monitor.cli.api import LONGEST_WAIT_SECONDS, Api, ApiUnreachable
 from monitor.cli.session import OK, begin, json_option, state_option
 from monitor.clock import SystemClock
 
-PAGE, WAIT_SECONDS, RETRY_SECONDS = 500, 20, 1.0
+MOST, RETRY_SECONDS, SHORTEST_WAIT_SECONDS = 1000, 1.0, 0.5
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 Item = dict[str, Any]
 
@@ -43,7 +42,7 @@ def since(value: str | None, now: float) -> float | None:
 @click.option("--cluster", metavar="NAME", help="Only events of this cluster [default: all].")
 @click.option("--since", "since_text", metavar="TIME", help="Only later ones: 10m, 2h, or an ISO 8601 time.")
 @click.option(
-    "--limit", "-n", type=click.IntRange(0, 5000), default=50, show_default=True, help="At most so many."
+    "--limit", "-n", type=click.IntRange(0, MOST), default=50, show_default=True, help="At most so many."
 )
 @state_option
 @json_option
@@ -75,25 +74,20 @@ def events(
     return OK
 
 
-def _newest(api: Api, only: Item, earliest: float | None, limit: int) -> tuple[deque[Item], int]:
-    """The newest `limit` events not before `earliest`, and the sequence number reached."""
-    newest: deque[Item] = deque(maxlen=limit)
-    after = 0
-    while True:
-        page = api.own("ListEvents", {"after": after, "limit": PAGE, **only})
-        found = page.get("events") or []
-        newest.extend(event for event in found if earliest is None or float(event["at"]) >= earliest)
-        if not found or int(found[-1]["seq"]) <= after:
-            return newest, max(int(page.get("last") or 0), after)
-        after = int(found[-1]["seq"])
+def _newest(api: Api, only: Item, earliest: float | None, limit: int) -> tuple[list[Item], int]:
+    """The newest `limit` events not before `earliest`, and the sequence number to go on from."""
+    page = api.own("ListEvents", {"limit": MOST if earliest is not None else max(limit, 1), **only})
+    found = [e for e in page.get("events") or () if earliest is None or float(e["at"]) >= earliest]
+    return found[len(found) - limit :] if limit < len(found) else found, int(page.get("last") or 0)
 
 
 def _follow(api: Api, only: Item, after: int, as_json: bool) -> None:
     is_told = False
     while True:
-        asked = {"after": after, "limit": PAGE, "waitSeconds": WAIT_SECONDS, **only}
+        asked_at = time.monotonic()
+        asked = {"after": after, "limit": MOST, "waitSeconds": LONGEST_WAIT_SECONDS, **only}
         try:
-            page = api.own("ListEvents", asked, wait_seconds=WAIT_SECONDS)
+            page = api.own("ListEvents", asked)
         except ApiUnreachable as error:
             if not is_told:
                 click.echo(f"moorwatch: {error}; waiting for it to come back", err=True)
@@ -104,6 +98,8 @@ def _follow(api: Api, only: Item, after: int, as_json: bool) -> None:
         found = page.get("events") or []
         for event in found:
             _show(event, as_json)
+        if not found and time.monotonic() - asked_at < SHORTEST_WAIT_SECONDS:
+            time.sleep(SHORTEST_WAIT_SECONDS)  # the answer was not held back: do not ask without pause
         # `last` can go back: a control plane on a new state folder counts anew
         after = int(found[-1]["seq"]) if found else int(page.get("last", after))
 

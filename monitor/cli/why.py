@@ -16,6 +16,7 @@ from monitor.model.errors import AwsError
 
 Item = dict[str, Any]
 EVENTS_SHOWN = 8
+_TASK_ID = re.compile(r"[0-9a-f]{4,32}")  # or the beginning of one
 
 
 @click.command()
@@ -26,7 +27,7 @@ EVENTS_SHOWN = 8
 def why(subject: str, cluster: str | None, state: str | None, as_json: bool) -> int:
     """Say why TASK stopped (or is not running), or how SERVICE is doing and why.
 
-    TASK is a task id, the beginning of one (6 characters or more) or an ARN; SERVICE a name or an ARN. Shows the
+    TASK is a task id, the beginning of one (4 characters or more) or an ARN; SERVICE a name or an ARN. Shows the
     cause, exit codes and signals in words, memory at death against the limit, the last lines of the log, what
     the scheduler did next and when. Exit code 1 when there is no such task or service.
     """
@@ -47,18 +48,19 @@ def why(subject: str, cluster: str | None, state: str | None, as_json: bool) -> 
 
 def explain(api: Api, cluster: str, subject: str) -> tuple[str, Item]:
     """("task" or "service", what the control plane says). Raises Failure when there is neither."""
-    is_arn = subject.startswith("arn:")
-    if not (is_arn and ":service/" in subject):
-        task = subject if is_arn or len(subject) == 32 else _complete(api, cluster, subject)
-        if task is not None:
-            try:
-                return "task", api.own("ExplainTask", {"cluster": cluster, "task": task})
-            except AwsError as error:
-                if error.code != "InvalidParameterException" or is_arn:
-                    raise
+    is_service_arn = subject.startswith("arn:") and ":service/" in subject
+    if not is_service_arn and (subject.startswith("arn:") or _TASK_ID.fullmatch(subject)):
+        try:
+            return "task", api.own("ExplainTask", {"cluster": cluster, "task": subject})
+        except AwsError as error:
+            if "not found" not in error.message:
+                raise
+    elif not is_service_arn and "/" in subject:
+        raise Failure(f"'{subject}' is neither a name, an id nor an ARN")
     try:
-        name = render.last_part(subject)
-        return "service", api.own("ExplainService", {"cluster": cluster, "service": name})
+        return "service", api.own(
+            "ExplainService", {"cluster": cluster, "service": render.last_part(subject)}
+        )
     except AwsError as error:
         if error.code != "ServiceNotFoundException":
             raise
@@ -66,20 +68,6 @@ def explain(api: Api, cluster: str, subject: str) -> tuple[str, Item]:
         f"there is no task or service '{subject}' in cluster '{cluster}' ('moorwatch status' lists them; "
         "--cluster looks in another)"
     )
-
-
-def _complete(api: Api, cluster: str, start: str) -> str | None:
-    """The one task whose id begins so; None when it can be no task's. Raises Failure when several do."""
-    if re.fullmatch(r"[0-9a-f]{6,31}", start) is None:
-        return None
-    found = set()
-    for desired in ("RUNNING", "STOPPED"):
-        for arn in api.pages("ListTasks", {"cluster": cluster, "desiredStatus": desired}, "taskArns"):
-            if render.last_part(arn).startswith(start):
-                found.add(render.last_part(arn))
-    if len(found) > 1:
-        raise Failure(f"several tasks begin with '{start}': {', '.join(sorted(found)[:5])}")
-    return found.pop() if found else None
 
 
 def _cluster_of(subject: str) -> str | None:
@@ -138,7 +126,8 @@ def _ending(container: Item) -> str:
     code, meaning = container.get("exitCode"), render.plain(container.get("meaning") or "")
     if code is None:
         return meaning or "has no exit code"
-    text = f"exit code {code}{f' ({meaning})' if meaning else ''}"
+    words = ": ".join(word for word in (render.plain(container.get("signal") or ""), meaning) if word)
+    text = f"exit code {code}{f' ({words})' if words else ''}"
     if container.get("oomKilled") and "memory" not in meaning.lower():
         text += ", killed for want of memory"
     return render.good(text) if code == 0 else render.bad(text)
@@ -193,10 +182,10 @@ def service_lines(answer: Item, now: float) -> list[str]:
         lines += ["", *stopped_table(groups, now)]
     if last := answer.get("lastStopped"):
         lines += ["", "  the last task that stopped:", *(f"  {line}" for line in task_lines(last, now))]
-    if events := answer.get("events"):
+    if events := sorted(answer.get("events") or (), key=lambda event: -float(event["at"])):
         lines += ["", "  events, newest first"]
         lines += [
-            f"    {render.clock(event.get('at'), now)}  {render.plain(event.get('message'))}"
+            f"    {render.clock(event['at'], now)}  {render.plain(event.get('message'))}"
             for event in events[:EVENTS_SHOWN]
         ]
     return [line.rstrip() for line in lines]

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any
 
 from monitor.model.errors import AwsError, ClientFault
-from monitor.wire import models, query, shapes
+from monitor.wire import answers, models, query, shapes
 from monitor.wire.http import MAX_BODY_BYTES, Request, Response
 
 MOORWATCH_TARGET = "Moorwatch_20261101"
@@ -94,7 +94,7 @@ def _no_constant(name: str) -> Any:
 
 
 def render(call: Call, body: Mapping[str, Any]) -> Response:
-    """The answer in the call's protocol. Raises shapes.BadOutput for a defect of ours."""
+    """The answer in the call's protocol. Raises answers.BadOutput for a defect of ours."""
     headers = {"x-amzn-RequestId": call.request_id}
     if call.service == "moorwatch":
         return Response(200, _dump(body), {**headers, "content-type": JSON_TYPE})
@@ -103,7 +103,7 @@ def render(call: Call, body: Mapping[str, Any]) -> Response:
         content = query.render(operation, body, call.request_id)
         return Response(200, content, {**headers, "content-type": "text/xml"})
     return Response(
-        200, _dump(shapes.encode(operation.output_shape, body)), {**headers, "content-type": JSON_TYPE}
+        200, _dump(answers.encode(operation.output_shape, body)), {**headers, "content-type": JSON_TYPE}
     )
 
 

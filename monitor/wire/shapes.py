@@ -1,9 +1,9 @@
-"""Shapes compiled to closures: decode and check what clients send, encode what we answer.
+"""Shapes compiled to closures that decode and check what clients send (answers.py is the way back).
 
 botocore's own validator skips maxima and enums and words its findings for developers; this one checks what the
-model names and words them as AWS's front end does ("Value 'x' at 'member' failed to satisfy constraint: …").
-Unknown members are ignored and nulls count as absent, as in AWS. Depth is bounded by the shapes themselves:
-the only recursion the models have is cut off at MAX_DEPTH.
+model names (types, required members, lengths, ranges, enums, unions; not patterns, which use Java's syntax) and
+words it as AWS's front end does ("Value 'x' at 'member' failed to satisfy constraint: …"; ECS API reference,
+Common Errors). Unknown members are ignored and nulls count as absent, as in AWS. Nothing goes deeper than MAX_DEPTH.
 """
 
 from __future__ import annotations
@@ -11,62 +11,91 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
-from botocore.model import ListShape, MapShape, Shape, StructureShape
+from botocore.model import ListShape, MapShape, Shape, ShapeResolver, StructureShape
 
 from monitor.model.errors import AwsError, ClientFault
 
 MAX_DEPTH = 32
 MAX_FINDINGS = 10
 SHOWN = 64
+LATEST = 253402300800.0  # the end of the year 9999, the last that datetime and RFC 3339 know
 
 Findings = list[str]
-Decode = Callable[[Any, str, Findings, int], Any]
-Encode = Callable[[Any, int], Any]
+# Where a value stands, as links to the root: spelt out only when there is something to complain about.
+Path = tuple["Path", str | int] | None
+Decode = Callable[[Any, Path, Findings, int], Any]
 
 
-class WrongType(Exception):
+class Unreadable(Exception):
+    """A value that cannot be read as what the model names; the message names the member."""
+
+
+class WrongType(Unreadable):
     """A value of another JSON type than the model names."""
 
-    def __init__(self, path: str, expected: str, value: object) -> None:
-        super().__init__(f"{path or 'the request'} must be {expected}, got {_json_type(value)}")
+    def __init__(self, path: Path, expected: str, value: object) -> None:
+        super().__init__(f"{_spell(path) or 'The request'} must be {expected}, got {_json_type(value)}.")
 
 
-class BadOutput(Exception):
-    """We answer with something the model does not know: a defect of ours."""
+class TooDeep(Unreadable):
+    def __init__(self, path: Path) -> None:
+        where = ".".join(_spell(path).split(".")[:4])[:SHOWN]
+        super().__init__(
+            f"The value at {where or 'the request'} is nested more than {MAX_DEPTH} levels deep."
+        )
+
+
+def _spell(path: Path) -> str:
+    """As AWS spells it: "containerDefinitions.1.member.name"."""
+    parts: list[str] = []
+    while path is not None:
+        path, step = path
+        parts.append(f"{step}.member" if isinstance(step, int) else step[:SHOWN])
+    return ".".join(reversed(parts))
 
 
 def decode(shape: Shape | None, value: Any) -> dict[str, Any]:
-    """The request's parameters, checked. Raises AwsError: SerializationException for wrong JSON types,
-    InvalidParameterException for values the model does not allow."""
+    """The request's parameters, checked: numbers, strings, lists and dicts by member name; timestamps as epoch
+    seconds (float), blobs as bytes.
+
+    Raises AwsError: SerializationException for a wrong JSON type, InvalidParameterException for values the model
+    does not allow. AWS's front end calls the latter ValidationException, which no ECS client has a class for;
+    InvalidParameterException is the code every ECS operation declares for a value that fails validation.
+    """
     if shape is None:
         return {}
     findings: Findings = []
     try:
-        decoded: dict[str, Any] = _decoder(shape)(value, "", findings, 0)
-    except WrongType as error:
+        decoded: dict[str, Any] = _decoder(shape)(value, None, findings, 0)
+    except Unreadable as error:
         raise ClientFault("SerializationException", str(error)) from error
     if findings:
         raise _invalid(findings)
     return decoded
 
 
-def encode(shape: Shape | None, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Our answer as JSON-able values. Raises BadOutput."""
-    if shape is None:
-        return {}
-    encoded: dict[str, Any] = _encoder(shape)(value, 0)
-    return encoded
+def plain(value: Any) -> dict[str, Any]:
+    """The parameters of an operation no model describes: a JSON object, bounded in depth, its numbers finite.
+    Raises AwsError."""
+    try:
+        if not isinstance(value, dict):
+            raise WrongType(None, "an object", value)
+        _free_form(value, None, [], 0)
+    except Unreadable as error:
+        raise ClientFault("SerializationException", str(error)) from error
+    return value
 
 
 def _invalid(findings: Findings) -> AwsError:
-    shown = "; ".join(findings[:MAX_FINDINGS])
-    plural = "" if len(findings) == 1 else "s"
-    return ClientFault(
-        "InvalidParameterException", f"{len(findings)} validation error{plural} detected: {shown}"
-    )
+    shown = findings[:MAX_FINDINGS]
+    if len(findings) > len(shown):
+        count = f"More than {len(shown)} validation errors"
+    else:
+        count = f"{len(findings)} validation error{'' if len(findings) == 1 else 's'}"
+    return ClientFault("InvalidParameterException", f"{count} detected: {'; '.join(shown)}")
 
 
 def _json_type(value: object) -> str:
@@ -74,23 +103,42 @@ def _json_type(value: object) -> str:
     return names.get(type(value), "a number" if isinstance(value, int | float) else type(value).__name__)
 
 
-def _fail(value: object, path: str, findings: Findings, constraint: str) -> None:
+def _fail(value: object, path: Path, findings: Findings, constraint: str) -> None:
     shown = str(value)[:SHOWN]
-    findings.append(f"Value '{shown}' at '{path}' failed to satisfy constraint: Member must {constraint}")
+    if (
+        len(findings) <= MAX_FINDINGS
+    ):  # one more than is shown, so that a long list costs no more than a short one
+        findings.append(
+            f"Value '{shown}' at '{_spell(path)}' failed to satisfy constraint: Member must {constraint}"
+        )
 
 
-# -- decoding -----------------------------------------------------------------------------------------
+def _check_size(
+    size: float,
+    what: str,
+    shown: object,
+    path: Path,
+    findings: Findings,
+    low: float | None,
+    high: float | None,
+) -> None:
+    """`what` is "length" or "value"."""
+    if low is not None and size < low:
+        _fail(shown, path, findings, f"have {what} greater than or equal to {low}")
+    if high is not None and size > high:
+        _fail(shown, path, findings, f"have {what} less than or equal to {high}")
 
-_decoders: dict[tuple[int, str], Decode] = {}
-_encoders: dict[tuple[int, str], Encode] = {}
+
+# By resolver (one per service model) and name: shapes of two services may share a name.
+_decoders: dict[tuple[ShapeResolver, str], Decode] = {}
 
 
 def _decoder(shape: Shape) -> Decode:
-    key = (id(shape._shape_resolver), shape.name)
+    key = (shape._shape_resolver, shape.name)
     found = _decoders.get(key)
     if found is None:
         # A shape may contain itself: the name is bound before its members are compiled.
-        def later(value: Any, path: str, findings: Findings, depth: int) -> Any:
+        def later(value: Any, path: Path, findings: Findings, depth: int) -> Any:
             return _decoders[key](value, path, findings, depth)
 
         _decoders[key] = later
@@ -100,7 +148,7 @@ def _decoder(shape: Shape) -> Decode:
 
 def _compile_decoder(shape: Shape) -> Decode:
     if isinstance(shape, StructureShape):
-        return _structure(shape)
+        return _free_form if shape.metadata.get("document") else _structure(shape)
     if isinstance(shape, ListShape):
         return _list(shape)
     if isinstance(shape, MapShape):
@@ -108,22 +156,41 @@ def _compile_decoder(shape: Shape) -> Decode:
     return _scalar(shape)
 
 
+def _free_form(value: Any, path: Path, findings: Findings, depth: int) -> Any:
+    """Any JSON value: what the model calls a document."""
+    if depth > MAX_DEPTH:
+        raise TooDeep(path)
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _free_form(item, (path, name), findings, depth + 1)
+    elif isinstance(value, list):
+        for i, item in enumerate(value, 1):
+            _free_form(item, (path, i), findings, depth + 1)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise WrongType(path, "a number of 64 bits", value)
+    return value
+
+
 def _structure(shape: StructureShape) -> Decode:
     members = {name: _decoder(member) for name, member in shape.members.items()}
     required = tuple(shape.required_members)
+    is_union = bool(shape.is_tagged_union)
 
-    def run(value: Any, path: str, findings: Findings, depth: int) -> Any:
-        if not isinstance(value, dict) or depth > MAX_DEPTH:
+    def run(value: Any, path: Path, findings: Findings, depth: int) -> Any:
+        if not isinstance(value, dict):
             raise WrongType(path, "an object", value)
+        if depth > MAX_DEPTH:
+            raise TooDeep(path)
         out = {}
-        prefix = f"{path}." if path else ""
         for name, item in value.items():
             member = members.get(name)
             if member is not None and item is not None:
-                out[name] = member(item, prefix + name, findings, depth + 1)
+                out[name] = member(item, (path, name), findings, depth + 1)
         for name in required:
             if name not in out:
-                _fail("null", prefix + name, findings, "not be null")
+                _fail("null", (path, name), findings, "not be null")
+        if is_union and len(out) > 1:
+            _fail(", ".join(out), path, findings, "have exactly one of its members set")
         return out
 
     return run
@@ -132,15 +199,18 @@ def _structure(shape: StructureShape) -> Decode:
 def _list(shape: ListShape) -> Decode:
     member = _decoder(shape.member)
     low, high = shape.metadata.get("min"), shape.metadata.get("max")
+    is_bounded = low is not None or high is not None
 
-    def run(value: Any, path: str, findings: Findings, depth: int) -> Any:
-        if not isinstance(value, list) or depth > MAX_DEPTH:
+    def run(value: Any, path: Path, findings: Findings, depth: int) -> Any:
+        if not isinstance(value, list):
             raise WrongType(path, "a list", value)
-        if (low is not None and len(value) < low) or (high is not None and len(value) > high):
-            _fail(f"{len(value)} items", path, findings, f"have length between {low or 0} and {high}")
+        if depth > MAX_DEPTH:
+            raise TooDeep(path)
+        if is_bounded:
+            _check_size(len(value), "length", f"{len(value)} items", path, findings, low, high)
         return [
-            member(item, f"{path}.{i + 1}.member", findings, depth + 1)
-            for i, item in enumerate(value)
+            member(item, (path, i), findings, depth + 1)
+            for i, item in enumerate(value, 1)
             if item is not None
         ]
 
@@ -148,13 +218,17 @@ def _list(shape: ListShape) -> Decode:
 
 
 def _map(shape: MapShape) -> Decode:
-    member = _decoder(shape.value)
+    key_of, member = _decoder(shape.key), _decoder(shape.value)
+    low, high = shape.metadata.get("min"), shape.metadata.get("max")
 
-    def run(value: Any, path: str, findings: Findings, depth: int) -> Any:
-        if not isinstance(value, dict) or depth > MAX_DEPTH:
+    def run(value: Any, path: Path, findings: Findings, depth: int) -> Any:
+        if not isinstance(value, dict):
             raise WrongType(path, "an object", value)
+        if depth > MAX_DEPTH:
+            raise TooDeep(path)
+        _check_size(len(value), "length", f"{len(value)} entries", path, findings, low, high)
         return {
-            key: member(item, f"{path}.{key}", findings, depth + 1)
+            key_of(key, (path, "key"), findings, depth + 1): member(item, (path, key), findings, depth + 1)
             for key, item in value.items()
             if item is not None
         }
@@ -171,7 +245,7 @@ def _scalar(shape: Shape) -> Decode:
             bits = 31 if shape.type_name == "integer" else 63
             return _integer(low, high, bits)
         case "float" | "double":
-            return _float
+            return _float(low, high)
         case "boolean":
             return _boolean
         case "timestamp":
@@ -183,131 +257,72 @@ def _scalar(shape: Shape) -> Decode:
 
 def _string(enum: tuple[str, ...], low: int | None, high: int | None) -> Decode:
     allowed = frozenset(enum)
+    is_bounded = low is not None or high is not None
 
-    def run(value: Any, path: str, findings: Findings, _depth: int) -> Any:
+    def run(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
         if not isinstance(value, str):
             raise WrongType(path, "a string", value)
         if allowed and value not in allowed:
             _fail(value, path, findings, f"satisfy enum value set: [{', '.join(enum)}]")
-        if (low is not None and len(value) < low) or (high is not None and len(value) > high):
-            _fail(value, path, findings, f"have length between {low or 0} and {high}")
+        if is_bounded:
+            _check_size(len(value), "length", value, path, findings, low, high)
         return value
 
     return run
 
 
 def _integer(low: int | None, high: int | None, bits: int) -> Decode:
-    def run(value: Any, path: str, findings: Findings, _depth: int) -> Any:
+    def run(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
         whole = isinstance(value, float) and value.is_integer()
         if isinstance(value, bool) or not (isinstance(value, int) or whole):
             raise WrongType(path, "a whole number", value)
         number = int(value)
         if not -(2**bits) <= number < 2**bits:
             raise WrongType(path, f"a whole number of at most {bits + 1} bits", value)
-        if low is not None and number < low:
-            _fail(number, path, findings, f"have value greater than or equal to {low}")
-        if high is not None and number > high:
-            _fail(number, path, findings, f"have value less than or equal to {high}")
+        _check_size(number, "value", number, path, findings, low, high)
         return number
 
     return run
 
 
-def _float(value: Any, path: str, _findings: Findings, _depth: int) -> Any:
+def _finite(value: Any, path: Path, expected: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(path, "a number", value)
+        raise WrongType(path, expected, value)
     try:
-        return float(value)
+        number = float(value)
     except OverflowError as error:
-        raise WrongType(path, "a number of 64 bits", value) from error
+        raise WrongType(path, expected, value) from error
+    if not math.isfinite(number):
+        raise WrongType(path, expected, value)
+    return number
 
 
-def _boolean(value: Any, path: str, _findings: Findings, _depth: int) -> Any:
+def _float(low: float | None, high: float | None) -> Decode:
+    def run(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
+        number = _finite(value, path, "a number of 64 bits")
+        _check_size(number, "value", number, path, findings, low, high)
+        return number
+
+    return run
+
+
+def _boolean(value: Any, path: Path, _findings: Findings, _depth: int) -> Any:
     if not isinstance(value, bool):
         raise WrongType(path, "a boolean", value)
     return value
 
 
-def _timestamp(value: Any, path: str, findings: Findings, _depth: int) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise WrongType(path, "a timestamp (seconds since the epoch)", value)
-    try:
-        seconds = float(value)
-    except OverflowError as error:
-        raise WrongType(path, "a timestamp (seconds since the epoch)", value) from error
-    if not math.isfinite(seconds) or not 0 <= seconds < 1e11:
-        _fail(value, path, findings, "be a time between 1970 and the year 5138")
+def _timestamp(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
+    seconds = _finite(value, path, "a timestamp (seconds since the epoch)")
+    if not 0 <= seconds < LATEST:
+        _fail(value, path, findings, "be a time between the years 1970 and 9999")
     return seconds
 
 
-def _blob(value: Any, path: str, _findings: Findings, _depth: int) -> Any:
+def _blob(value: Any, path: Path, _findings: Findings, _depth: int) -> Any:
     if not isinstance(value, str):
         raise WrongType(path, "a base64 string", value)
     try:
         return base64.b64decode(value, validate=True)
     except (binascii.Error, ValueError) as error:
         raise WrongType(path, "a base64 string", value) from error
-
-
-# -- encoding -----------------------------------------------------------------------------------------
-
-
-def _encoder(shape: Shape) -> Encode:
-    key = (id(shape._shape_resolver), shape.name)
-    found = _encoders.get(key)
-    if found is None:
-
-        def later(value: Any, depth: int) -> Any:
-            return _encoders[key](value, depth)
-
-        _encoders[key] = later
-        found = _encoders[key] = _compile_encoder(shape)
-    return found
-
-
-def _compile_encoder(shape: Shape) -> Encode:
-    if isinstance(shape, StructureShape):
-        members = {name: _encoder(member) for name, member in shape.members.items()}
-        name_of = shape.name
-
-        def structure(value: Any, depth: int) -> Any:
-            try:
-                return {
-                    name: members[name](item, depth + 1) for name, item in value.items() if item is not None
-                }
-            except KeyError as error:
-                raise BadOutput(f"{name_of} has no member {error}") from error
-
-        return structure
-    if isinstance(shape, ListShape):
-        item_encoder = _encoder(shape.member)
-        return lambda value, depth: [item_encoder(item, depth + 1) for item in value]
-    if isinstance(shape, MapShape):
-        value_encoder = _encoder(shape.value)
-        return lambda value, depth: {key: value_encoder(item, depth + 1) for key, item in value.items()}
-    return _encode_scalar(shape.type_name, shape.name)
-
-
-_PYTHON: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "character": str,
-    "integer": int,
-    "long": int,
-    "float": (int, float),
-    "double": (int, float),
-    "boolean": bool,
-    "timestamp": (int, float),
-}
-
-
-def _encode_scalar(kind: str, name: str) -> Encode:
-    if kind == "blob":
-        return lambda value, _: base64.b64encode(value).decode()
-    expected = _PYTHON[kind]
-
-    def scalar(value: Any, _depth: int) -> Any:
-        if not isinstance(value, expected):
-            raise BadOutput(f"{name} is a {kind}, not {value!r}")
-        return value
-
-    return scalar

@@ -1,0 +1,138 @@
+"""Composition root of the container agent.
+
+Ends on SIGTERM or SIGINT without touching a container: they run on, and the next agent adopts them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from monitor.agent.docker import DockerEngine
+from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
+from monitor.agent.events import Events
+from monitor.agent.local import LocalState, LocalStateError
+from monitor.agent.metrics import AgentMetrics
+from monitor.agent.reports import Reports
+from monitor.agent.roster import Roster
+from monitor.agent.session import Session
+from monitor.agent.task_cgroup import TaskCgroups
+from monitor.agent.telemetry import Telemetry
+from monitor.clock import SystemClock
+from monitor.config import Settings
+from monitor.credentials import CredentialsError, load
+from monitor.instrument import set_up_logging
+from monitor.wire.client import EcsClient
+from monitor.wire.signing import Key
+
+log = logging.getLogger("moorwatch.agent")
+
+RETRY_SECONDS = 1.0
+
+
+def run(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit code."""
+    set_up_logging(settings.log_level)
+    os.umask(0o077)
+    try:
+        return asyncio.run(_main(settings))
+    except (LocalStateError, CredentialsError, OSError) as error:
+        log.error("%s", error)
+        return 1
+
+
+async def _main(settings: Settings) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    stopping = asyncio.create_task(stop.wait())
+    working = asyncio.create_task(_work(settings))
+    await asyncio.wait({stopping, working}, return_when=asyncio.FIRST_COMPLETED)
+    if working.done() and not stop.is_set():
+        stopping.cancel()
+        working.result()
+        return 1
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    log.info("stopped; containers run on")
+    return 0
+
+
+async def _key(settings: Settings) -> Key:
+    """The key the control plane makes at its first start; waited for."""
+    said = False
+    while True:
+        try:
+            credentials = load(settings.credentials_file)
+            return Key(credentials.access_key_id, credentials.secret_access_key)
+        except FileNotFoundError:
+            if not said:
+                log.info("waiting for the control plane to make %s", settings.credentials_file)
+                said = True
+            await asyncio.sleep(RETRY_SECONDS / 4)
+
+
+async def _info(engine: DockerEngine) -> EngineInfo:
+    """What the daemon is; waited for."""
+    while True:
+        try:
+            return await engine.info()
+        except (EngineUnreachable, EngineError) as error:
+            log.warning("waiting for Docker: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+async def _work(settings: Settings) -> None:
+    clock = SystemClock()
+    metrics = AgentMetrics(clock)
+    engine = DockerEngine(settings.docker_host, metrics.docker_call)
+    local = LocalState(settings.state / "agent.sqlite")
+    client = EcsClient(settings.endpoint, await _key(settings), settings.region)
+    info = await _info(engine)
+    telemetry = Telemetry(metrics.exporter, metrics.track, info, clock)
+    roster = Roster(
+        engine,
+        local,
+        telemetry,
+        clock,
+        settings.cluster,
+        TaskCgroups(info),
+        settings.container_cleanup_seconds,
+        settings.stop_timeout_seconds,
+    )
+    session = Session(settings, await _key(settings), client, local, roster, engine, info)
+    roster.tell = session.tell
+    session.on_heartbeat = telemetry.heartbeat
+    metrics.is_connected = session.connected.is_set
+    reports = Reports(client, roster.acknowledged)
+    events = Events(settings.docker_host, metrics, roster)
+    try:
+        # Docker is read before we register: the reports that follow tell the truth of this moment.
+        await roster.restore()
+        await session.register()
+        roster.reports = reports
+        for worker in list(roster.workers.values()):
+            roster.changed(worker)
+        loops: list[Coroutine[Any, Any, None]] = [
+            session.run(),
+            telemetry.sample_forever(),
+            telemetry.publish_forever(session, roster, engine),
+            roster.clean_forever(),
+            events.run(),
+            metrics.serve(settings.host, settings.agent_port),
+        ]
+        async with asyncio.TaskGroup() as group:
+            for loop in loops:
+                group.create_task(loop)
+    finally:
+        events.stop()
+        await roster.close()
+        await reports.close()
+        await client.close()
+        await local.close()
+        await engine.close()

@@ -1,0 +1,80 @@
+"""The agent's /metrics: the exporter's exposition, and the agent's own few series after it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+import uvicorn
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.exposition import generate_latest
+
+from exporters.docker import identity
+from exporters.exporter import Exporter
+from exporters.render import CONTENT_TYPE, render
+from monitor.agent.engine import ContainerView
+from monitor.clock import Clock
+
+Message = MutableMapping[str, Any]
+
+
+class AgentMetrics:
+    def __init__(self, clock: Clock) -> None:
+        self.exporter = Exporter(now=clock.now)
+        self.is_connected: Callable[[], bool] = lambda: False
+        self._registry = r = CollectorRegistry()
+        self._docker = Histogram(
+            "ecs_agent_docker_request_duration_seconds",
+            "Docker calls, by operation.",
+            ("operation",),
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=r,
+        )
+        self._errors = Counter(
+            "ecs_agent_docker_errors_total", "Docker calls without an answer.", ("operation",), registry=r
+        )
+        Gauge("ecs_agent_connected", "1 while the ACS session is open.", registry=r).set_function(
+            lambda: 1.0 if self.is_connected() else 0.0
+        )
+        Gauge(
+            "ecs_agent_last_metrics_timestamp_seconds", "When containers were last sampled.", registry=r
+        ).set_function(lambda: self.exporter.sampled_at)
+        for operation in ("create", "start", "inspect", "kill", "list", "logs", "ping"):
+            self._errors.labels(operation)
+            self._docker.labels(operation)
+
+    def docker_call(self, operation: str, seconds: float, ok: bool) -> None:
+        self._docker.labels(operation).observe(seconds)
+        if not ok:
+            self._errors.labels(operation).inc()
+
+    def track(self, view: ContainerView) -> None:
+        """A container of ours runs: sample it from now on, without waiting for Docker's event."""
+        if view.pid:
+            self.exporter.track(identity(view.raw))
+
+    def exposition(self) -> bytes:
+        return render(self.exporter) + generate_latest(self._registry)
+
+    async def serve(self, host: str, port: int) -> None:
+        """For ever."""
+
+        async def app(scope: Message, receive: Any, send: Any) -> None:
+            if scope["type"] != "http":
+                return
+            await receive()
+            found = scope["path"] == "/metrics" and scope["method"] in ("GET", "HEAD")
+            body = self.exposition() if found else b"Metrics are at /metrics\n"
+            headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+            await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
+            await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+
+        config = uvicorn.Config(
+            app, host=host, port=port, log_config=None, access_log=False, lifespan="off", ws="none"
+        )
+        server = uvicorn.Server(config)
+        server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
+        await server.serve()
+        if not server.started:
+            raise OSError(f"cannot listen on {host}:{port}; is another agent running?")

@@ -1,0 +1,324 @@
+"""Roster: all tasks of this machine: takes orders, keeps a worker for each, tells what became of them.
+
+After a restart it is rebuilt from the local file and from Docker's labels: what runs is adopted, what died is
+reported, nothing is started twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from monitor.agent.death import DeathWatch
+from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
+from monitor.agent.local import Assignment, LocalState
+from monitor.agent.mapping import CONTAINER_LABEL, TASK_LABEL, BadPayload, TaskLimits
+from monitor.agent.reports import Reports
+from monitor.agent.task_cgroup import TaskCgroups
+from monitor.agent.worker import Worker
+from monitor.clock import Clock
+from monitor.wire.agent import ContainerFacts
+
+log = logging.getLogger("moorwatch.agent.roster")
+
+LOG_LINES = 20
+KEPT_PER_GROUP = 3
+RETRY_SECONDS = 1.0
+
+
+class Telemetry(Protocol):
+    """What the roster needs of the metrics side."""
+
+    def track(self, view: ContainerView) -> None: ...
+    def last_words(self, container_id: str) -> tuple[int | None, int | None]:
+        """(memory at the last sample, peak memory) of a container, in bytes."""
+        ...
+
+    def health_changed(self) -> None: ...
+
+
+class Tell(Protocol):
+    """The ACS session's outgoing extras; lost while disconnected, which costs nothing but time."""
+
+    def __call__(self, kind: str, message: Mapping[str, Any]) -> None: ...
+
+
+class Roster:
+    def __init__(
+        self,
+        engine: Engine,
+        local: LocalState,
+        telemetry: Telemetry,
+        clock: Clock,
+        cluster: str,
+        cgroups: TaskCgroups,
+        cleanup_seconds: float,
+        stop_seconds: float,
+    ) -> None:
+        self.workers: dict[str, Worker] = {}
+        self.reports: Reports | None = None
+        self.tell: Tell | None = None
+        self._engine, self._local, self._telemetry, self._clock = engine, local, telemetry, clock
+        self.cluster, self._cgroups = cluster, cgroups
+        self._cleanup_seconds, self._stop_seconds = cleanup_seconds, stop_seconds
+        self._deaths = DeathWatch()
+        self._runs: dict[str, asyncio.Task[None]] = {}
+        self._background: set[asyncio.Task[Any]] = set()
+        self._ended: dict[str, tuple[float, str]] = {}
+        self._clean = asyncio.Event()
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    async def take(self, tasks: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Take the orders of one payload; returns the ARNs that could not be understood. What is taken is remembered
+        before this returns."""
+        bad: list[str] = []
+        stores = []
+        for payload in tasks:
+            arn = str(payload.get("arn", ""))
+            try:
+                self._take_one(arn, payload)
+            except (BadPayload, KeyError, TypeError) as error:
+                log.warning("task=%s order not understood: %r", arn, error)
+                bad.append(arn)
+                continue
+            worker = self.workers.get(arn)
+            if worker is not None:
+                order = worker.payload | {  # type: ignore[operator]
+                    "desiredStatus": "RUNNING" if worker.spec.wanted else "STOPPED",
+                    "standby": worker.spec.standby,
+                }
+                stores.append(self._local.assign(arn, order))
+        await asyncio.gather(*stores)
+        return bad
+
+    def _take_one(self, arn: str, payload: Mapping[str, Any]) -> None:
+        if arn in self._ended:
+            if payload.get("desiredStatus") == "STOPPED" and self.reports is not None:
+                self.reports.submit(arn, {"cluster": self.cluster, "task": arn, "status": "STOPPED"})
+            return
+        worker = self.workers.get(arn)
+        if worker is None:
+            worker = self._hire(payload)
+            self._run(worker)
+        else:
+            worker.update(payload)
+
+    def _hire(self, payload: Mapping[str, Any]) -> Worker:
+        worker = Worker(
+            payload,
+            self._engine,
+            self,
+            self._deaths,
+            self._clock,
+            str(payload.get("taskClusterArn") or self.cluster),
+            self._limits,
+            self._stop_seconds,
+        )
+        self.workers[worker.arn] = worker
+        return worker
+
+    def _run(self, worker: Worker) -> None:
+        self._runs[worker.arn] = asyncio.create_task(worker.run(), name=f"task-{worker.arn[-8:]}")
+
+    def _limits(self, payload: Mapping[str, Any]) -> TaskLimits:
+        task_id = str(payload["arn"]).rsplit("/", 1)[-1]
+        return self._cgroups.limits(task_id, float(payload.get("cpu") or 0), int(payload.get("memory") or 0))
+
+    def stop_unknown(self, arns: Sequence[str]) -> None:
+        """The control plane confirmed that it does not want these."""
+        for arn in arns:
+            worker = self.workers.get(arn)
+            if worker is not None:
+                log.info("task=%s is not wanted by the control plane: stopping it", arn)
+                worker.update({"desiredStatus": "STOPPED"})
+
+    def running_arns(self) -> list[str]:
+        return [arn for arn, w in self.workers.items() if w.spec.wanted and not w.finished]
+
+    # -- after a restart ----------------------------------------------------------------------------
+
+    async def restore(self) -> None:
+        """Rebuild from the local file and Docker. Waits for Docker: without it nothing can be said of any task."""
+        views = await self._containers()
+        by_task: dict[str, list[ContainerView]] = {}
+        for view in views:
+            by_task.setdefault(view.labels.get(TASK_LABEL, ""), []).append(view)
+        for assignment in await self._local.assignments():
+            found = by_task.pop(assignment.arn, [])
+            if assignment.ended_at is not None:
+                self._ended[assignment.arn] = (assignment.ended_at, _group(assignment.payload))
+                continue
+            self._restore_one(assignment, found)
+        for arn, found in by_task.items():
+            await self._orphan(arn, found)
+
+    async def _containers(self) -> list[ContainerView]:
+        while True:
+            try:
+                ids = await self._engine.list_ids(TASK_LABEL)
+                views = []
+                for container_id in ids:
+                    try:
+                        views.append(await self._engine.inspect(container_id))
+                    except Vanished:
+                        log.debug("container=%s went away while it was looked at", container_id)
+                return views
+            except (EngineUnreachable, EngineError) as error:
+                log.warning("waiting for Docker: %s", error)
+                await asyncio.sleep(RETRY_SECONDS)
+
+    def _restore_one(self, assignment: Assignment, found: Sequence[ContainerView]) -> None:
+        try:
+            worker = self._hire(assignment.payload)
+        except (BadPayload, KeyError, TypeError):
+            log.exception("task=%s cannot be restored", assignment.arn)
+            return
+        by_name = {v.labels.get(CONTAINER_LABEL, ""): v for v in found}
+        for name in worker.held:
+            if name in by_name:
+                worker.adopt(name, by_name[name])
+            elif assignment.launched:
+                worker.missing(name)
+        log.info("task=%s restored with %d containers", assignment.arn, len(found))
+        self._run(worker)
+        self.changed(worker)
+
+    async def _orphan(self, arn: str, found: Sequence[ContainerView]) -> None:
+        """Containers of a task that the local file does not know: adopted as far as labels go, so that the control
+        plane can say whether it wants them (it does not want what it does not know)."""
+        containers = [
+            {"name": v.labels.get(CONTAINER_LABEL, ""), "image": "", "essential": True} for v in found
+        ]
+        if not arn or not containers:
+            return
+        family = found[0].labels.get("com.amazonaws.ecs.task-definition-family", "")
+        version = found[0].labels.get("com.amazonaws.ecs.task-definition-version", "")
+        payload = {
+            "arn": arn,
+            "family": family,
+            "version": version,
+            "desiredStatus": "RUNNING",
+            "containers": containers,
+            "serviceName": found[0].labels.get("moorwatch.service", ""),
+            "taskClusterArn": self.cluster,
+        }
+        log.warning("task=%s found in Docker, unknown to the agent's own file: adopted", arn)
+        await self._local.assign(arn, payload)
+        self._restore_one(Assignment(arn, payload, launched=True), found)
+
+    # -- news of the workers (Outlet) ---------------------------------------------------------------
+
+    def changed(self, worker: Worker) -> None:
+        if self.reports is not None:
+            self.reports.submit(worker.arn, worker.report(self.cluster))
+
+    def gone(self, worker: Worker, name: str, at: float) -> None:
+        if self.tell is not None and worker.spec.wanted:
+            self.tell("MoorwatchContainerGone", {"taskArn": worker.arn, "containerName": name, "at": at})
+
+    def started(self, worker: Worker, view: ContainerView) -> None:
+        self._telemetry.track(view)
+        self._later(self._local.launched(worker.arn))
+
+    async def ended(self, worker: Worker, name: str, view: ContainerView) -> None:
+        """Collect the facts of an end beside the report, which does not wait for them."""
+        self._later(self._tell_facts(worker, name, view))
+
+    async def _tell_facts(self, worker: Worker, name: str, view: ContainerView) -> None:
+        try:
+            tail = await self._engine.log_tail(view.id, LOG_LINES)
+        except (EngineError, EngineUnreachable) as error:
+            tail = [f"(the log cannot be read: {error})"]
+        last, peak = self._telemetry.last_words(view.id)
+        facts: ContainerFacts = {
+            "containerName": name,
+            "runtimeId": view.id,
+            "exitCode": view.exit_code,
+            "oomKilled": view.oom_killed,
+            "memoryAtDeathBytes": last,
+            "memoryPeakBytes": peak,
+            "memoryLimitBytes": view.memory_limit_bytes or None,
+            "logTail": tail,
+            "healthOutput": view.health_output,
+            "createdAt": view.created_at,
+            "startedAt": view.started_at,
+            "finishedAt": view.finished_at,
+        }
+        if self.tell is not None:
+            self.tell("MoorwatchTaskFacts", {"taskArn": worker.arn, "containers": [facts]})
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def acknowledged(self, arn: str, report: Mapping[str, Any]) -> None:
+        """The control plane has the report. After the last one the task is history."""
+        worker = self.workers.get(arn)
+        if report.get("status") != "STOPPED" or worker is None or not worker.finished:
+            return
+        del self.workers[arn]
+        self._runs.pop(arn, None)
+        self._ended[arn] = (self._clock.now(), _group(worker.payload))
+        await self._local.ended(arn, self._clock.now())
+        self._clean.set()
+
+    def health(self, container_id: str, health: str) -> None:
+        """Docker's health event."""
+        for worker in self.workers.values():
+            if worker.health_changed(container_id, health) is not None:
+                self._telemetry.health_changed()
+                return
+
+    # -- cleanup ------------------------------------------------------------------------------------
+
+    async def clean_forever(self) -> None:
+        """Remove the containers of ended tasks: by age, and beyond the newest few of each service, so that a crash
+        loop cannot fill the disk."""
+        while True:
+            for arn in self._removable():
+                await self._remove(arn)
+            try:
+                async with asyncio.timeout(min(self._cleanup_seconds, 30.0)):
+                    await self._clean.wait()
+            except TimeoutError:
+                log.debug("cleanup look")
+            self._clean.clear()
+
+    def _removable(self) -> list[str]:
+        now = self._clock.now()
+        newest_first = sorted(self._ended, key=lambda a: -self._ended[a][0])
+        counts: dict[str, int] = {}
+        out = []
+        for arn in newest_first:
+            at, group = self._ended[arn]
+            counts[group] = counts.get(group, 0) + 1
+            if counts[group] > KEPT_PER_GROUP or now - at > self._cleanup_seconds:
+                out.append(arn)
+        return out
+
+    async def _remove(self, arn: str) -> None:
+        try:
+            for container_id in await self._engine.list_ids(f"{TASK_LABEL}={arn}"):
+                await self._engine.remove(container_id)
+        except (EngineError, EngineUnreachable) as error:
+            log.warning("task=%s cleanup waits: %s", arn, error)
+            return
+        self._cgroups.remove(arn.rsplit("/", 1)[-1])
+        await self._local.forget(arn)
+        self._ended.pop(arn, None)
+
+    async def close(self) -> None:
+        """Let go of everything without touching a container."""
+        jobs = [*self._runs.values(), *self._background]
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        self._deaths.close()
+
+
+def _group(payload: Mapping[str, Any]) -> str:
+    return str(payload.get("serviceName") or payload.get("family") or "")

@@ -1,0 +1,422 @@
+"""Worker: one ECS task on this machine: look → next steps → do → look again.
+
+It acts only through the Engine and tells only through its Outlet, and every act may be repeated. A container is
+over when its process is (pidfd, Docker's event or an inspect say so), never because Docker does not answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+from monitor.agent.death import DeathWatch
+from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, ImageMissing, Vanished
+from monitor.agent.mapping import BadPayload, TaskLimits, container_name, create_body, task_spec
+from monitor.clock import Clock
+from monitor.scheduler import host
+from monitor.scheduler.host import (
+    CREATED,
+    NONE,
+    RUNNING,
+    STOPPED,
+    Create,
+    Finished,
+    GiveUp,
+    Seen,
+    Start,
+    Step,
+    Stop,
+)
+
+log = logging.getLogger("moorwatch.agent.worker")
+
+ENGINE_RETRY_SECONDS = 0.5
+DEFAULT_STOP_SECONDS = 30.0
+KILL_AGAIN_SECONDS = 5.0
+OOM_REASON = "OutOfMemoryError: Container killed due to memory usage"
+
+
+class Outlet(Protocol):
+    """Where a worker's news go."""
+
+    def changed(self, worker: Worker) -> None:
+        """The task's or a container's status moved on."""
+        ...
+
+    def gone(self, worker: Worker, name: str, at: float) -> None:
+        """A container's process has just ended; its exit code is not known yet."""
+        ...
+
+    def started(self, worker: Worker, view: ContainerView) -> None: ...
+    async def ended(self, worker: Worker, name: str, view: ContainerView) -> None: ...
+
+
+@dataclass(slots=True)
+class Held:
+    """One container of the task, as the worker knows it."""
+
+    raw: Mapping[str, Any]
+    seen: Seen = field(default_factory=Seen)
+    id: str = ""
+    view: ContainerView | None = None
+    reason: str = ""
+    stop_asked_at: float | None = None
+    health_since: float = 0.0
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stopped(self, **known: Any) -> None:
+        """The container is over."""
+        self.seen = replace(self.seen, phase=STOPPED, **known)
+        self.over.set()
+
+
+class Worker:
+    def __init__(
+        self,
+        payload: Mapping[str, Any],
+        engine: Engine,
+        outlet: Outlet,
+        deaths: DeathWatch,
+        clock: Clock,
+        cluster: str,
+        limits: Callable[[Mapping[str, Any]], TaskLimits],
+        stop_seconds: float = DEFAULT_STOP_SECONDS,
+    ) -> None:
+        """Raises BadPayload."""
+        self.arn: str = payload["arn"]
+        self.payload = payload
+        self.spec = task_spec(payload)
+        self.held: dict[str, Held] = {c["name"]: Held(c) for c in payload.get("containers") or ()}
+        self.pull_started_at: float | None = None
+        self.pull_stopped_at: float | None = None
+        self.execution_stopped_at: float | None = None
+        self.finished = False
+        self._engine, self._outlet, self._deaths, self._clock = engine, outlet, deaths, clock
+        self._cluster, self._limits, self._stop_seconds = cluster, limits, stop_seconds
+        self._given_at = asyncio.get_running_loop().time()
+        self._wake = asyncio.Event()
+        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._watchers: dict[str, asyncio.Task[None]] = {}
+        problem = host.unresolved(self.spec)
+        if problem:
+            for h in self.held.values():
+                h.stopped(error=f"TaskDependencyError: Task dependencies cannot be resolved: {problem}")
+
+    # -- orders -------------------------------------------------------------------------------------
+
+    def update(self, payload: Mapping[str, Any]) -> None:
+        """A newer order for the same task: stop it, or start a standby. RUNNING never follows STOPPED."""
+        if payload.get("desiredStatus") == "STOPPED":
+            self.spec = replace(self.spec, wanted=False, standby=False)
+        elif self.spec.wanted and self.spec.standby and payload.get("standby") is not True:
+            self.spec = replace(self.spec, standby=False)
+        self._wake.set()
+
+    def adopt(self, name: str, view: ContainerView) -> None:
+        """A container found in Docker after a restart of the agent."""
+        h = self.held.get(name)
+        if h is None:
+            return
+        h.id, h.view = view.id, view
+        if view.is_over:
+            self._over(name, view)
+        elif view.status == "created":
+            h.seen = replace(h.seen, phase=CREATED)
+        else:
+            h.seen = replace(h.seen, phase=RUNNING, health=view.health)
+            self._outlet.started(self, view)
+            self._watch(name, view)
+        self._wake.set()
+
+    def missing(self, name: str) -> None:
+        """After a restart: a container that was started once and is not there any more."""
+        h = self.held[name]
+        h.reason = "ContainerVanishedError: the container was removed while the agent was away"
+        h.stopped(error=h.reason)
+        self._wake.set()
+
+    # -- the loop -----------------------------------------------------------------------------------
+
+    @property
+    def seen(self) -> dict[str, Seen]:
+        return {name: h.seen for name, h in self.held.items()}
+
+    @property
+    def status(self) -> str:
+        return host.status(self.spec, self.seen)
+
+    async def run(self) -> None:
+        """Until the task is over."""
+        try:
+            while True:
+                self._wake.clear()
+                steps = host.next_steps(self.spec, self.seen, self._waited())
+                if any(isinstance(s, Finished) for s in steps) and not self._jobs and not self._watchers:
+                    break
+                for step in steps:
+                    self._do(step)
+                await self._pause()
+        finally:
+            await self._end_jobs()
+        self.finished = True
+        for h in self.held.values():
+            h.stopped()
+        self._outlet.changed(self)
+
+    def _waited(self) -> float:
+        return asyncio.get_running_loop().time() - self._given_at
+
+    async def _pause(self) -> None:
+        """Until something happens; each second while a startTimeout may run out."""
+        timed = any(
+            c.start_timeout is not None and self.held[c.name].seen.phase == CREATED
+            for c in self.spec.containers
+        )
+        try:
+            async with asyncio.timeout(1.0 if timed else None):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _end_jobs(self) -> None:
+        jobs = [*self._jobs.values(), *self._watchers.values()]
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+
+    def _do(self, step: Step) -> None:
+        match step:
+            case GiveUp(name, reason):
+                self._failed(name, reason)
+            case Create(name):
+                self._begin(name, self._create(name))
+            case Start(name):
+                self._begin(name, self._start(name))
+            case Stop(name):
+                self._begin(name, self._stop(name))
+            case Finished():
+                return
+
+    def _begin(self, name: str, work: Awaitable[None]) -> None:
+        """One job a container at a time."""
+        if name in self._jobs:
+            if asyncio.iscoroutine(work):
+                work.close()
+            return
+
+        async def job() -> None:
+            try:
+                await work
+            except EngineUnreachable as error:
+                log.warning("task=%s container=%s waits for Docker: %s", self.arn, name, error)
+                await asyncio.sleep(ENGINE_RETRY_SECONDS)
+            except EngineError as error:
+                self._failed(name, str(error))
+            except BadPayload as error:
+                self._failed(name, f"CannotCreateContainerError: {error}")
+            finally:
+                self._jobs.pop(name, None)
+                self._wake.set()
+
+        self._jobs[name] = asyncio.create_task(job(), name=f"{name}-{self.arn[-8:]}")
+
+    # -- steps --------------------------------------------------------------------------------------
+
+    async def _create(self, name: str) -> None:
+        h = self.held[name]
+        body = create_body(self.payload, h.raw, self._cluster, self._limits(self.payload))
+        docker_name = container_name(self.payload, h.raw)
+        try:
+            h.id = await self._engine.create(docker_name, body)
+        except ImageMissing:
+            self.pull_started_at = self.pull_started_at or self._clock.now()
+            await self._engine.pull(h.raw["image"])
+            self.pull_stopped_at = self._clock.now()
+            h.id = await self._engine.create(docker_name, body)
+        h.seen = replace(h.seen, phase=CREATED)
+
+    async def _start(self, name: str) -> None:
+        h = self.held[name]
+        try:
+            h.view = await self._engine.start(h.id)
+        except Vanished as error:
+            raise EngineError(f"CannotStartContainerError: {error}") from error
+        if h.view.is_over:
+            self._started(name, h.view)
+            self._over(name, h.view)
+            await self._outlet.ended(self, name, h.view)
+            return
+        self._started(name, h.view)
+        self._watch(name, h.view)
+
+    def _started(self, name: str, view: ContainerView) -> None:
+        h = self.held[name]
+        if h.seen.phase != STOPPED:
+            h.seen = replace(h.seen, phase=RUNNING, health=view.health)
+        self._outlet.started(self, view)
+        self._outlet.changed(self)
+
+    async def _stop(self, name: str) -> None:
+        """The container's stop signal; after stopTimeout SIGKILL, again and again."""
+        h = self.held[name]
+        signal = h.view.stop_signal if h.view else "SIGTERM"
+        limit = float(h.raw.get("stopTimeout") or self._stop_seconds)
+        if h.stop_asked_at is None:
+            await self._engine.signal(h.id, signal)
+            h.stop_asked_at = asyncio.get_running_loop().time()
+        while not h.over.is_set():
+            left = h.stop_asked_at + limit - asyncio.get_running_loop().time()
+            if left <= 0:
+                await self._engine.signal(h.id, "SIGKILL")
+                left = KILL_AGAIN_SECONDS
+            try:
+                async with asyncio.timeout(left):
+                    await h.over.wait()
+            except TimeoutError:
+                continue
+
+    def _failed(self, name: str, reason: str) -> None:
+        h = self.held[name]
+        if h.seen.phase == STOPPED and h.seen.error:
+            return
+        log.warning("task=%s container=%s failed: %s", self.arn, name, reason)
+        h.reason = h.reason or reason
+        h.stopped(error=reason)
+        self._wake.set()
+        self._outlet.changed(self)
+
+    # -- ends ---------------------------------------------------------------------------------------
+
+    def _watch(self, name: str, view: ContainerView) -> None:
+        """Watch the process, and ask Docker for the end beside it."""
+        self._deaths.watch(view.id, view.pid, lambda: self._process_gone(name))
+        if name not in self._watchers:
+            self._watchers[name] = asyncio.create_task(self._await_end(name), name=f"end-{self.arn[-8:]}")
+
+    def _process_gone(self, name: str) -> None:
+        h = self.held[name]
+        if h.seen.phase != RUNNING:
+            return
+        now = self._clock.now()
+        essential = any(c.essential and c.name == name for c in self.spec.containers)
+        if essential and self.execution_stopped_at is None:
+            self.execution_stopped_at = now
+        h.stopped()
+        self._outlet.gone(self, name, now)
+        self._wake.set()
+
+    async def _await_end(self, name: str) -> None:
+        """Docker's account of the end: exit code and reason. Asked again while Docker does not answer."""
+        h = self.held[name]
+        while True:
+            try:
+                view = await self._engine.wait(h.id)
+            except EngineUnreachable as error:
+                log.debug("task=%s container=%s: %s", self.arn, name, error)
+                await asyncio.sleep(ENGINE_RETRY_SECONDS)
+                continue
+            except Vanished as error:
+                self._deaths.forget(h.id)
+                h.reason = h.reason or str(error)
+                h.stopped(error=str(error))
+                break
+            except EngineError as error:
+                log.warning("task=%s container=%s: %s", self.arn, name, error)
+                await asyncio.sleep(ENGINE_RETRY_SECONDS)
+                continue
+            if view.is_over:
+                self._over(name, view)
+                await self._outlet.ended(self, name, view)
+                break
+        self._watchers.pop(name, None)
+        self._wake.set()
+        self._outlet.changed(self)
+
+    def _over(self, name: str, view: ContainerView) -> None:
+        h = self.held[name]
+        self._deaths.forget(view.id)
+        h.view = view
+        if view.started_at is None and view.error:
+            h.reason = h.reason or f"CannotStartContainerError: {view.error}"
+            h.stopped(error=h.reason)
+            return
+        if view.oom_killed and view.exit_code == 137:
+            h.reason = h.reason or OOM_REASON
+        essential = any(c.essential and c.name == name for c in self.spec.containers)
+        if essential and self.execution_stopped_at is None:
+            self.execution_stopped_at = view.finished_at or self._clock.now()
+        h.stopped(exit_code=view.exit_code)
+
+    def health_changed(self, container_id: str, health: str) -> str | None:
+        """The container's name, when it is one of this task's and its health is news."""
+        for name, h in self.held.items():
+            if h.id == container_id and h.seen.phase == RUNNING and h.seen.health != health:
+                h.seen = replace(h.seen, health=health)
+                h.health_since = self._clock.now()
+                self._wake.set()
+                return name
+        return None
+
+    # -- telling ------------------------------------------------------------------------------------
+
+    def report(self, cluster: str) -> dict[str, Any]:
+        """SubmitTaskStateChange: everything known now."""
+        body: dict[str, Any] = {
+            "cluster": cluster,
+            "task": self.arn,
+            "status": "STOPPED" if self.finished else self._reportable(),
+            "containers": [c for c in (self._container(n) for n in self.held) if c],
+        }
+        times = {
+            "pullStartedAt": self.pull_started_at,
+            "pullStoppedAt": self.pull_stopped_at,
+            "executionStoppedAt": self.execution_stopped_at,
+        }
+        body |= {name: at for name, at in times.items() if at is not None}
+        if not self.held and self.finished:
+            body["reason"] = "Agent could not progress task's state to stopped"
+        return body
+
+    def _reportable(self) -> str:
+        """STOPPED only at the very end, when every exit code is known."""
+        now = self.status
+        return (
+            "RUNNING"
+            if now == STOPPED and any(h.seen.did_run for h in self.held.values())
+            else ("PENDING" if now == STOPPED else now)
+        )
+
+    def _container(self, name: str) -> dict[str, Any] | None:
+        h = self.held[name]
+        if h.seen.phase in (NONE, CREATED) and not self.finished:
+            return None
+        has_ended = h.seen.phase == STOPPED
+        if has_ended and h.seen.exit_code is None and not h.seen.error and not self.finished:
+            has_ended = False  # gone, exit code still to come
+        body: dict[str, Any] = {"containerName": name, "status": "STOPPED" if has_ended else "RUNNING"}
+        if h.id:
+            body["runtimeId"] = h.id
+        if has_ended and h.seen.exit_code is not None:
+            body["exitCode"] = h.seen.exit_code
+        if h.reason:
+            body["reason"] = h.reason[:1024]
+        bindings = self._bindings(h)
+        if bindings:
+            body["networkBindings"] = bindings
+        return body
+
+    def _bindings(self, h: Held) -> list[dict[str, Any]]:
+        if self.payload.get("networkMode") == "host":
+            return [
+                {
+                    "bindIP": "0.0.0.0",
+                    "containerPort": p["containerPort"],
+                    "hostPort": p["containerPort"],
+                    "protocol": p.get("protocol") or "tcp",
+                }
+                for p in h.raw.get("portMappings") or ()
+            ]
+        return [dict(p) for p in h.view.ports] if h.view else []
