@@ -12,8 +12,6 @@ from typing import Any
 from monitor.config import Settings
 from monitor.credentials import Credentials
 from monitor.model.errors import AwsError
-from monitor.wire.client import SyncEcsClient, Unreachable
-from monitor.wire.signing import Key
 
 LONGEST_WAIT_SECONDS = 20  # how long ListEvents may hold its answer back; the client waits longer than that
 
@@ -26,6 +24,10 @@ class Api:
     """A connection to one control plane. Its calls raise AwsError and ApiUnreachable."""
 
     def __init__(self, settings: Settings, credentials: Credentials) -> None:
+        # imported at first use: botocore takes half a second that `env`, `down` and every --help can do without
+        from monitor.wire.client import SyncEcsClient
+        from monitor.wire.signing import Key
+
         self.endpoint = settings.endpoint
         # without authentication the access key id names the account, as local emulators have it
         key_id = settings.account if settings.auth == "none" else credentials.access_key_id
@@ -65,6 +67,8 @@ class Api:
         return found
 
     def _call(self, operation: str, parameters: dict[str, Any], service: str) -> dict[str, Any]:
+        from monitor.wire.client import Unreachable
+
         try:
             value = self._client.call(operation, parameters, service)
         except Unreachable as error:

@@ -5,6 +5,7 @@ A check never changes anything and never fails itself: what it cannot find out i
 
 from __future__ import annotations
 
+import http.client
 import os
 import shutil
 import socket
@@ -14,8 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from importlib import metadata
-
-import httpx
+from urllib.parse import urlsplit
 
 from monitor import credentials
 from monitor.cli import dockerd, image, record
@@ -239,9 +239,9 @@ def _control_plane(session: Session) -> Iterable[Check]:
 def _clocks(endpoint: str) -> Iterable[Check]:
     """What the control plane's clock says, by the Date header that every answer carries."""
     try:
-        answer = httpx.get(f"{endpoint}/metrics", timeout=5.0, trust_env=False)
-        date = parsedate_to_datetime(answer.headers["date"]).timestamp()
-    except (httpx.HTTPError, KeyError, ValueError):
+        _, told = _get(endpoint, "/metrics")
+        date = parsedate_to_datetime(told or "").timestamp()
+    except (OSError, http.client.HTTPException, ValueError):
         yield Check("clocks", NOTE, "the control plane does not tell its time")
     else:
         yield _skew(date - SystemClock().now())
@@ -260,14 +260,25 @@ def _agent_metrics(session: Session) -> Iterable[Check]:
     if not session.is_up:
         return
     url = session.settings.agent_metrics
+    fix = f"see {session.settings.state / 'logs' / 'agent.log'}"
     try:
-        answer = httpx.get(url, timeout=5.0, trust_env=False)
-    except httpx.HTTPError as error:
-        fix = f"see {session.settings.state / 'logs' / 'agent.log'}"
+        code, _ = _get(url.removesuffix("/metrics"), "/metrics")
+    except (OSError, http.client.HTTPException) as error:
         yield Check("agent metrics", FAULT, f"{url}: {error or type(error).__name__}", fix)
-        return
-    level = FINE if answer.status_code == 200 else FAULT
-    yield Check("agent metrics", level, f"{url} answers {answer.status_code}", "see the agent's log")
+    else:
+        yield Check("agent metrics", FINE if code == 200 else FAULT, f"{url} answers {code}", fix)
+
+
+def _get(origin: str, path: str) -> tuple[int, str | None]:
+    """Status and Date header of a GET. Raises OSError, HTTPException."""
+    parts = urlsplit(origin)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=5.0)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.headers.get("Date")
+    finally:
+        connection.close()
 
 
 # -- surroundings ------------------------------------------------------------------------------------------

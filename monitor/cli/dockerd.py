@@ -19,11 +19,12 @@ from pathlib import Path
 
 from monitor.cli import bridge
 from monitor.cli.docker_api import DEFAULT_HOST, DockerApi, DockerRefused, DockerUnreachable
-from monitor.cli.process import ProcessIdentity, command_line, identify
+from monitor.cli.process import ProcessIdentity, command_line, identify, stop
 from monitor.cli.record import private_folder, write_private
 from monitor.config import Settings
 
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
+CONTAINERD_SECONDS = 5.0
 _SOCKET_PATH_LIMIT = 100  # the kernel's is 108; Docker adds to it
 
 
@@ -144,7 +145,7 @@ def prepare(own: OwnDaemon) -> list[str]:
     except bridge.BridgeError as error:
         notes.append(f"{error}; our Docker daemon shares the bridge docker0 with any other on this machine")
     write_private(own.config_file, json.dumps(configuration, indent=1))
-    _drop_stale_pidfile(own)
+    _clear_after_crash(own)
     return notes
 
 
@@ -157,18 +158,29 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def running_process(own: OwnDaemon) -> ProcessIdentity | None:
     """Our daemon by its pidfile, when that process is indeed ours."""
+    return _process_of(own.pidfile, str(own.config_file))
+
+
+def _process_of(pidfile: Path, mark: str) -> ProcessIdentity | None:
+    """The living process a pidfile names, when its command line has `mark` in it."""
     try:
-        pid = int(own.pidfile.read_text())
+        pid = int(pidfile.read_text())
     except (OSError, ValueError):
         return None
     process = identify(pid)
-    return process if process is not None and str(own.config_file) in command_line(pid) else None
+    return process if process is not None and any(mark in word for word in command_line(pid)) else None
 
 
-def _drop_stale_pidfile(own: OwnDaemon) -> None:
+def _clear_after_crash(own: OwnDaemon) -> None:
+    """Take away what a killed daemon leaves in the way of its successor. Containers are not touched."""
+    if running_process(own) is not None:
+        return
     # dockerd refuses to start when any process at all has the pid in its file
-    if running_process(own) is None:
-        own.pidfile.unlink(missing_ok=True)
+    own.pidfile.unlink(missing_ok=True)
+    # its containerd is on its way out; a successor that meets it would wait 15 s for an answer and give up
+    containerd = _process_of(own.run / "exec" / "containerd" / "containerd.pid", str(own.run))
+    if containerd is not None:
+        stop(containerd, CONTAINERD_SECONDS)
 
 
 def containers(docker: DockerApi, task_prefix: str = "") -> list[str]:
@@ -189,7 +201,7 @@ def stop_containers(host: str, seconds: int, task_prefix: str = "") -> tuple[int
     docker = DockerApi(host, timeout_seconds=20)
     ids = containers(docker, task_prefix)
 
-    def stop(container_id: str) -> str:
+    def stop_one(container_id: str) -> str:
         try:
             docker.stop(container_id, seconds)
         except (DockerUnreachable, DockerRefused) as error:
@@ -197,7 +209,7 @@ def stop_containers(host: str, seconds: int, task_prefix: str = "") -> tuple[int
         return ""
 
     with ThreadPoolExecutor(max_workers=16) as pool:
-        problems = [line for line in pool.map(stop, ids) if line]
+        problems = [line for line in pool.map(stop_one, ids) if line]
     return len(ids) - len(problems), problems
 
 

@@ -116,6 +116,6 @@ def line(event: Item, now: float) -> str:
     about = render.last_part(render.plain(event.get("service") or event.get("task") or "-"))
     kind = render.plain(event.get("kind") or "-")
     return (
-        f"{render.clock(event.get('at'), now)}  {render.weak(f'{kind:<10}')} {about}  "
+        f"{render.clock(event.get('at'), now)}  {render.weak(f'{kind:<18}')} {about}  "
         f"{render.plain(event.get('message') or '')}"
     )

@@ -50,6 +50,12 @@ class UpRecord:
     def is_running(self) -> bool:
         return is_alive(self.supervisor)
 
+    @property
+    def is_serving(self) -> bool:
+        """Whether its control plane still runs, be it without a supervisor."""
+        control = self.children.get("control")
+        return self.is_running or (control is not None and is_alive(control))
+
     def with_child(self, name: str, process: ProcessIdentity) -> UpRecord:
         return replace(self, children={**self.children, name: process})
 
@@ -123,7 +129,7 @@ def hold(state: Path) -> Iterator[None]:
 
 def in_force(settings: Settings, record: UpRecord | None) -> Settings:
     """The settings that the running processes were given, where they differ from those read now."""
-    if record is None or not record.is_running:
+    if record is None or not record.is_serving:
         return settings
     running = {
         name: getattr(record, name)

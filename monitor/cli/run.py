@@ -229,7 +229,7 @@ def env(state: str | None, as_json: bool) -> int:
     if as_json:
         print_json(variables)
         return OK
-    if not session.is_up:
+    if session.record is None or not session.record.is_serving:
         click.echo("moorwatch: not running now; start it with 'moorwatch up'", err=True)
     # a session token of another account would be sent with our key and refused
     click.echo("unset AWS_SESSION_TOKEN AWS_SECURITY_TOKEN")

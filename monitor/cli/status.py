@@ -26,6 +26,7 @@ from monitor.model.errors import AwsError
 
 TASKS_SHOWN, EXPLAINED = 30, 20
 Item = dict[str, Any]
+_HEALTH = {"HEALTHY": render.good("HEALTHY"), "UNHEALTHY": render.bad("UNHEALTHY")}  # else: no health check
 
 
 @click.command()
@@ -204,7 +205,7 @@ def _task_table(tasks: list[Item], now: float) -> list[str]:
     rows = []
     for task in tasks:
         last = str(task.get("lastStatus", "-"))
-        health = str(task.get("healthStatus") or "-")
+        health = str(task.get("healthStatus") or "UNKNOWN")
         began = task.get("startedAt") or task.get("createdAt")
         rows.append(
             (
@@ -212,7 +213,7 @@ def _task_table(tasks: list[Item], now: float) -> list[str]:
                 render.plain(task.get("group") or "-"),
                 render.last_part(str(task.get("taskDefinitionArn", "-"))),
                 _coloured(last),
-                render.bad(health) if health == "UNHEALTHY" else health,
+                _HEALTH.get(health, "-"),
                 render.age(began, now),
             )
         )

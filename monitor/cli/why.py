@@ -85,9 +85,9 @@ def task_lines(answer: Item, now: float) -> list[str]:
     name = render.last_part(str(task["taskArn"]))
     code = f", {task['stopCode']}" if task.get("stopCode") else ""
     family = render.last_part(str(task.get("taskDefinitionArn", "")))
+    about = ", ".join(part for part in (family, render.plain(task.get("group") or "standalone")) if part)
     lines = [
-        f"task {render.strong(name)} ({family}, {render.plain(task.get('group') or 'standalone')}): "
-        f"{task.get('lastStatus')}{code}",
+        f"task {render.strong(name)} ({about}): {task.get('lastStatus')}{code}",
         "",
         f"  {render.strong(render.plain(answer.get('cause') or 'no cause is known'))}",
     ]
@@ -150,9 +150,9 @@ def _memory(container: Item) -> str:
 
 def _next_lines(answer: Item, now: float) -> list[str]:
     lines = [f"    {render.plain(sentence)}" for sentence in answer.get("next") or ()]
-    successor = answer.get("replacedBy")
-    if successor:
-        name = render.last_part(str(successor.get("taskArn")))
+    successor = answer.get("replacedBy") or {}
+    name = render.last_part(str(successor.get("taskArn", "")))
+    if name and not any(name in line for line in lines):
         since = f" since {render.clock(successor['startedAt'], now)}" if successor.get("startedAt") else ""
         lines.append(f"    replaced by task {name}, {successor.get('lastStatus')}{since}")
     return ["", "  what happened next", *lines] if lines else []

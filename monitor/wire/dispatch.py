@@ -1,11 +1,13 @@
 """Which operation is it? And answers and errors in the protocol the caller speaks.
 
-Routing: X-Amz-Target (JSON services), else `Action=` in a form (Query services), else the signing name.
+Routing: X-Amz-Target (JSON services), else `Action=` in a form (Query services; the signing name tells which).
+The operations of our own, which no model describes, are a JSON service beside ECS: target `Moorwatch_20261101`.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
@@ -13,17 +15,24 @@ from enum import Enum
 from typing import Any
 
 from monitor.model.errors import AwsError, ClientFault
-from monitor.wire import answers, models, query, shapes
+from monitor.wire import answers, models, query, shapes, sigv4
 from monitor.wire.http import MAX_BODY_BYTES, Request, Response
 
+MOORWATCH = "moorwatch"
 MOORWATCH_TARGET = "Moorwatch_20261101"
 JSON_TYPE = "application/x-amz-json-1.1"
-_QUERY_CODES = {
-    "InvalidSignatureException": "SignatureDoesNotMatch",
-    "UnrecognizedClientException": "InvalidClientTokenId",
-    "MissingAuthenticationTokenException": "MissingAuthenticationToken",
-    "IncompleteSignatureException": "IncompleteSignature",
+# Query services have other names for the front end's errors (STS API reference, Common Errors): code and status.
+_QUERY_ERRORS = {
+    "InvalidSignatureException": ("SignatureDoesNotMatch", 403),
+    "UnrecognizedClientException": ("InvalidClientTokenId", 403),
+    "MissingAuthenticationTokenException": ("MissingAuthenticationToken", 403),
+    "IncompleteSignatureException": ("IncompleteSignature", 400),
+    "AccessDeniedException": ("AccessDenied", 403),
+    "InvalidParameterException": ("ValidationError", 400),
+    "SerializationException": ("MalformedInput", 400),
+    "ServerException": ("InternalFailure", 500),
 }
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Protocol(Enum):
@@ -33,6 +42,8 @@ class Protocol(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Call:
+    """A request understood: `params` as shapes.decode gives them."""
+
     service: str
     operation: str
     protocol: Protocol
@@ -41,52 +52,82 @@ class Call:
 
 
 def parse(request: Request, moorwatch_operations: Set[str] = frozenset()) -> Call:
-    """The call a request makes, its parameters checked. Raises AwsError."""
+    """The call a request makes, its parameters checked; whether its signature is true is not asked here.
+
+    Raises AwsError: UnknownOperationException (InvalidAction in Query), SerializationException,
+    InvalidParameterException, InvalidSignatureException when it is signed for another service.
+    """
     if len(request.body) > MAX_BODY_BYTES:
-        raise ClientFault("RequestEntityTooLarge", f"The request is larger than {MAX_BODY_BYTES} bytes.", 413)
+        message = f"The request is larger than {MAX_BODY_BYTES} bytes: send less at once."
+        raise ClientFault("RequestEntityTooLargeException", message, 413)
+    credential = sigv4.parse_scope(request)
+    signed_for = credential.service if credential else ""
     request_id = str(uuid.uuid4())
     target = request.headers.get("x-amz-target", "")
     if target:
-        return _parse_json(request, target, request_id, moorwatch_operations)
-    fields = query.form(request.body, request.query)
-    action = fields.get("Action", "")
-    if not action:
-        raise ClientFault(
-            "UnknownOperationException",
-            "No operation: X-Amz-Target is missing, and there is no Action parameter.",
-        )
-    if action not in models.operation_names("sts"):
-        raise ClientFault("InvalidAction", f"Could not find operation {action[:128]}.")
-    operation = models.operation("sts", action)
-    params = shapes.decode(operation.input_shape, query.nested(operation.input_shape, fields))
-    return Call("sts", action, Protocol.QUERY, params, request_id)
+        return _parse_json(request, target, signed_for, request_id, moorwatch_operations)
+    return _parse_query(request, signed_for, request_id)
 
 
-def _parse_json(request: Request, target: str, request_id: str, ours: Set[str]) -> Call:
+def _parse_json(request: Request, target: str, signed_for: str, request_id: str, ours: Set[str]) -> Call:
     prefix, _, name = target.partition(".")
-    value = _document(request.body)
-    if prefix == MOORWATCH_TARGET and name in ours:
-        if not isinstance(value, dict):
-            raise ClientFault("SerializationException", "The request must be a JSON object.")
-        return Call("moorwatch", name, Protocol.JSON, value, request_id)
-    service = models.TARGET_PREFIXES.get(prefix)
-    if service is None or name not in models.operation_names(service):
+    service = MOORWATCH if prefix == MOORWATCH_TARGET else models.TARGET_PREFIXES.get(prefix, "")
+    known = ours if service == MOORWATCH else models.operation_names(service) if service else frozenset()
+    if name not in known:
         raise ClientFault("UnknownOperationException", f"The operation {target[:256]!r} is not known.")
+    if request.method.upper() != "POST":
+        message = f"{name} is called with the method POST, not {request.method[:16]!r}."
+        raise ClientFault("UnknownOperationException", message, 405)
+    _check_service(signed_for, service, "ecs" if service == MOORWATCH else service)
+    value = _document(request.body)
+    if service == MOORWATCH:
+        return Call(service, name, Protocol.JSON, shapes.plain(value), request_id)
     params = shapes.decode(models.operation(service, name).input_shape, value)
     return Call(service, name, Protocol.JSON, params, request_id)
 
 
+def _parse_query(request: Request, signed_for: str, request_id: str) -> Call:
+    fields = query.form(request.body, request.query)
+    action = fields.get("Action", "")
+    if not action:
+        message = "No operation is named: there is no X-Amz-Target header, and no Action parameter."
+        raise ClientFault("UnknownOperationException", message)
+    service = models.QUERY_SERVICES.get(signed_for, "sts")
+    if action not in models.operation_names(service):
+        raise ClientFault("InvalidAction", f"Could not find operation {action[:128]} of {service}.")
+    if request.method.upper() not in ("POST", "GET"):
+        message = f"{action} is called with the method POST, not {request.method[:16]!r}."
+        raise ClientFault("InvalidAction", message, 405)
+    _check_service(signed_for, service)
+    operation = models.operation(service, action)
+    params = shapes.decode(operation.input_shape, query.nested(operation.input_shape, fields))
+    return Call(service, action, Protocol.QUERY, params, request_id)
+
+
+def _check_service(signed_for: str, *accepted: str) -> None:
+    """A signature counts for the service it names (IAM user guide, "Troubleshoot Signature Version 4")."""
+    if signed_for and signed_for not in accepted:
+        message = f"Credential should be scoped to correct service: '{accepted[-1]}'."
+        raise ClientFault("InvalidSignatureException", message)
+
+
 def _document(body: bytes) -> Any:
+    """The body's JSON; an empty body counts as {}. Raises AwsError."""
     if not body.strip():
         return {}
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
+        text = body.decode("utf-8")
+        value = json.loads(text, parse_constant=_no_constant)
+        if _ESCAPED_SURROGATE.search(body):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")  # half a character has no bytes
     except RecursionError as error:
         raise ClientFault("SerializationException", "The request is nested too deeply.") from error
+    except UnicodeError as error:
+        raise ClientFault("SerializationException", "The request is not valid UTF-8.") from error
     except ValueError as error:
-        raise ClientFault(
-            "SerializationException", f"The request is not valid JSON: {error}"[:300]
-        ) from error
+        message = f"The request is not valid JSON: {error}"
+        raise ClientFault("SerializationException", message[:300]) from error
+    return value
 
 
 def _no_constant(name: str) -> Any:
@@ -96,15 +137,14 @@ def _no_constant(name: str) -> Any:
 def render(call: Call, body: Mapping[str, Any]) -> Response:
     """The answer in the call's protocol. Raises answers.BadOutput for a defect of ours."""
     headers = {"x-amzn-RequestId": call.request_id}
-    if call.service == "moorwatch":
+    if call.service == MOORWATCH:
         return Response(200, _dump(body), {**headers, "content-type": JSON_TYPE})
     operation = models.operation(call.service, call.operation)
+    encoded = answers.encode(operation.output_shape, body)
     if call.protocol is Protocol.QUERY:
-        content = query.render(operation, body, call.request_id)
+        content = query.render(operation, encoded, call.request_id)
         return Response(200, content, {**headers, "content-type": "text/xml"})
-    return Response(
-        200, _dump(answers.encode(operation.output_shape, body)), {**headers, "content-type": JSON_TYPE}
-    )
+    return Response(200, _dump(encoded), {**headers, "content-type": JSON_TYPE})
 
 
 def render_error(call: Call | None, error: AwsError, request: Request) -> Response:
@@ -113,8 +153,7 @@ def render_error(call: Call | None, error: AwsError, request: Request) -> Respon
     headers = {"x-amzn-RequestId": request_id}
     is_query = call.protocol is Protocol.QUERY if call else _looks_like_query(request)
     if is_query:
-        code = _QUERY_CODES.get(error.code, error.code)
-        status = 403 if error.code in _QUERY_CODES else error.status
+        code, status = _QUERY_ERRORS.get(error.code, (error.code, error.status))
         body = query.render_error(code, error.message, status < 500, request_id)
         return Response(status, body, {**headers, "content-type": "text/xml"})
     body = _dump({"__type": error.code, "message": error.message})
@@ -122,9 +161,16 @@ def render_error(call: Call | None, error: AwsError, request: Request) -> Respon
 
 
 def _looks_like_query(request: Request) -> bool:
-    kind = request.headers.get("content-type", "")
-    return "x-amz-target" not in request.headers and kind.startswith("application/x-www-form-urlencoded")
+    if "x-amz-target" in request.headers:
+        return False
+    kind = request.headers.get("content-type", "").lower()
+    if kind.startswith("application/x-www-form-urlencoded"):
+        return True
+    return "Action=" in request.query or request.body.startswith(b"Action=") or b"&Action=" in request.body
 
 
 def _dump(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    # what came from elsewhere (a log line, say) may hold half a character: better a "?" than no answer
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode(
+        "utf-8", "replace"
+    )

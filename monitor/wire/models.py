@@ -1,15 +1,22 @@
-"""botocore's service models: loaded once, kept. The only door to them."""
+"""botocore's service models: loaded at first use, kept. The only door to them.
+
+A model may change with botocore (the range is in pyproject.toml): ask it by name, do not list what it holds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
-TARGET_PREFIXES = {"AmazonEC2ContainerServiceV20141113": "ecs"}
 SERVICES = ("ecs", "sts")
+# X-Amz-Target up to its dot → service, for the services that speak JSON.
+TARGET_PREFIXES = {"AmazonEC2ContainerServiceV20141113": "ecs"}
+# Signing name → service, for the services that speak Query.
+QUERY_SERVICES = {"sts": "sts"}
 # Codes any JSON service may answer with, beyond those an operation declares.
 COMMON_ERRORS = frozenset(
     ("ServerException", "ClientException", "InvalidParameterException", "AccessDeniedException")
@@ -34,12 +41,22 @@ def operation_names(name: str) -> frozenset[str]:
 
 @cache
 def operation(service_name: str, name: str) -> OperationModel:
+    """Raises botocore's OperationNotFoundError."""
     return service(service_name).operation_model(name)
 
 
 @cache
+def paginators(service_name: str) -> Mapping[str, Mapping[str, Any]]:
+    """Operation → what botocore's paginators rely on: input_token, output_token, limit_key, result_key."""
+    found: Mapping[str, Mapping[str, Any]] = _loader().load_service_model(service_name, "paginators-1")[
+        "pagination"
+    ]
+    return found
+
+
+@cache
 def declared_errors(service_name: str, name: str) -> frozenset[str]:
-    """The error codes the operation's model declares."""
+    """The error codes the operation's model declares; none for a service without a model."""
     if service_name not in SERVICES:
         return frozenset()
     shapes = operation(service_name, name).error_shapes

@@ -1,7 +1,8 @@
-"""Signature Version 4, checked (AWS General Reference, "Signature Version 4 signing process").
+"""Signature Version 4, checked (IAM user guide, "Create a signed AWS API request").
 
 Works on the request as it came: header form, and presigned query form. What differs in any signed part does
-not verify; comparison takes the same time wherever it differs.
+not verify; method, path, query, body, host, time and operation always are signed parts. Comparison takes the
+same time wherever the signatures differ. Secrets stay in here: no message holds one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from urllib.parse import quote, unquote
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, unquote, unquote_plus
 
 from monitor.model.errors import AwsError, ClientFault
 from monitor.wire.http import Request
@@ -20,7 +22,8 @@ from monitor.wire.http import Request
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW_SECONDS = 300
 PRESIGNED_MOST_SECONDS = 7 * 86400
-_EMPTY_HASH = hashlib.sha256(b"").hexdigest()
+MAX_AUTHORIZATION = 8192  # characters of the header
+_AT = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
     "and signing method. Consult the service documentation for details."
@@ -45,6 +48,7 @@ class Signature:
     at: str  # yyyymmddThhmmssZ
     is_presigned: bool
     expires: int = SKEW_SECONDS
+    date_header: str = "x-amz-date"
 
 
 def _incomplete(message: str) -> AwsError:
@@ -52,7 +56,12 @@ def _incomplete(message: str) -> AwsError:
 
 
 def verify(request: Request, secret_for: Callable[[str], str | None], now: float) -> Credential:
-    """The credential that signed the request. Raises AwsError with AWS's codes; `now` is epoch seconds."""
+    """The credential that signed the request. `secret_for` gives the secret of an access key id, None when it is not
+    known; `now` is epoch seconds.
+
+    Raises AwsError with the codes of JSON services: MissingAuthenticationTokenException,
+    IncompleteSignatureException, UnrecognizedClientException, InvalidSignatureException.
+    """
     signature = read_signature(request)
     if signature is None:
         raise ClientFault("MissingAuthenticationTokenException", "Missing Authentication Token", 400)
@@ -62,14 +71,33 @@ def verify(request: Request, secret_for: Callable[[str], str | None], now: float
             "UnrecognizedClientException", "The security token included in the request is invalid.", 400
         )
     _check_time(signature, now)
-    if "host" not in signature.signed_headers:
-        raise ClientFault(
-            "InvalidSignatureException", "'Host' must be a 'SignedHeader' in the AWS Authorization."
-        )
-    expected = _sign(secret, signature, _string_to_sign(request, signature))
-    if not hmac.compare_digest(expected.encode(), signature.value.encode()):
-        raise ClientFault("InvalidSignatureException", _MISMATCH)
-    return signature.credential
+    _check_signed_headers(request, signature)
+    key, body_hash = _signing_key(secret, signature.credential), _payload_hash(request)
+    for canonical_query in _canonical_queries(request.query, signature.is_presigned):
+        text = _string_to_sign(request, signature, canonical_query, body_hash)
+        expected = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+        if hmac.compare_digest(expected.encode(), signature.value.encode()):
+            return signature.credential
+    raise ClientFault("InvalidSignatureException", _MISMATCH)
+
+
+def _check_signed_headers(request: Request, signature: Signature) -> None:
+    """What must not be changed on the way must be signed: the host, the operation, and the time unless the query
+    holds it."""
+    needed = ["host"] if signature.is_presigned else ["host", signature.date_header]
+    if "x-amz-target" in request.headers:
+        needed.append("x-amz-target")
+    for name in needed:
+        if name not in signature.signed_headers:
+            raise ClientFault(
+                "InvalidSignatureException",
+                f"'{name.title()}' must be a 'SignedHeader' in the AWS Authorization.",
+            )
+    for name in signature.signed_headers:
+        if name not in request.headers:
+            raise ClientFault(
+                "InvalidSignatureException", f"The signed header {name[:64]!r} is not in the request."
+            )
 
 
 def parse_scope(request: Request) -> Credential | None:
@@ -94,7 +122,7 @@ def read_signature(request: Request) -> Signature | None:
 
 def _from_header(request: Request, header: str) -> Signature:
     algorithm, _, rest = header.partition(" ")
-    if algorithm != ALGORITHM or len(header) > 8192:
+    if algorithm != ALGORITHM or len(header) > MAX_AUTHORIZATION:
         raise _incomplete(f"Authorization must use {ALGORITHM}.")
     parts = {}
     for piece in rest.split(","):
@@ -103,18 +131,34 @@ def _from_header(request: Request, header: str) -> Signature:
     for name in ("Credential", "SignedHeaders", "Signature"):
         if not parts.get(name):
             raise _incomplete(f"Authorization header requires '{name}' parameter.")
-    at = request.headers.get("x-amz-date", "")
-    if not at:
-        raise _incomplete(
-            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
-        )
+    at, date_header = _date(request)
     return Signature(
         _credential(parts["Credential"]),
         tuple(parts["SignedHeaders"].lower().split(";")),
         parts["Signature"],
         at,
         is_presigned=False,
+        date_header=date_header,
     )
+
+
+def _date(request: Request) -> tuple[str, str]:
+    """When it was signed, and the header that says so: X-Amz-Date, else Date (an HTTP date there)."""
+    at = request.headers.get("x-amz-date", "")
+    if at:
+        return at, "x-amz-date"
+    at = request.headers.get("date", "")
+    if not at:
+        raise _incomplete(
+            "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
+        )
+    if _AT.fullmatch(at):
+        return at, "date"
+    try:
+        parsed = parsedate_to_datetime(at[:64])
+        return _stamp((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()), "date"
+    except (ValueError, OverflowError) as error:
+        raise _incomplete("Date must be an HTTP date, or in ISO-8601 'basic format'.") from error
 
 
 def _from_query(pairs: Mapping[str, str]) -> Signature:
@@ -122,12 +166,12 @@ def _from_query(pairs: Mapping[str, str]) -> Signature:
         if not pairs.get(name):
             raise _incomplete(f"AWS query-string parameters must include '{name}'.")
     expires = pairs["X-Amz-Expires"]
-    if (
-        pairs["X-Amz-Algorithm"] != ALGORITHM
-        or not expires.isdecimal()
-        or int(expires) > PRESIGNED_MOST_SECONDS
-    ):
-        raise _incomplete("The presigned request is malformed, or valid for more than a week.")
+    if pairs["X-Amz-Algorithm"] != ALGORITHM:
+        raise _incomplete(f"X-Amz-Algorithm must be {ALGORITHM}.")
+    if not re.fullmatch("[0-9]{1,6}", expires) or int(expires) > PRESIGNED_MOST_SECONDS:
+        raise _incomplete(
+            f"X-Amz-Expires must be a number of seconds, at most {PRESIGNED_MOST_SECONDS} (a week)."
+        )
     return Signature(
         _credential(pairs["X-Amz-Credential"]),
         tuple(pairs["X-Amz-SignedHeaders"].lower().split(";")),
@@ -148,10 +192,7 @@ def _credential(text: str) -> Credential:
 
 
 def _check_time(signature: Signature, now: float) -> None:
-    try:
-        at = datetime.strptime(signature.at, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()
-    except ValueError as error:
-        raise _incomplete("Date must be in ISO-8601 'basic format'.") from error
+    at = _epoch(signature.at)
     if not signature.at.startswith(signature.credential.date):
         raise ClientFault(
             "InvalidSignatureException", "Date in Credential scope does not match the request's date."
@@ -167,33 +208,45 @@ def _check_time(signature: Signature, now: float) -> None:
         )
 
 
+def _epoch(text: str) -> float:
+    found = _AT.fullmatch(text)
+    try:
+        if found:
+            year, month, day, hour, minute, second = map(int, found.groups())
+            return datetime(year, month, day, hour, minute, second, tzinfo=UTC).timestamp()
+    except ValueError as error:
+        raise _incomplete("Date must be a time that exists.") from error
+    raise _incomplete("Date must be in ISO-8601 'basic format', as 20261101T093000Z.")
+
+
 def _stamp(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
-def _string_to_sign(request: Request, signature: Signature) -> str:
-    scope = signature.credential
+def _string_to_sign(request: Request, signature: Signature, canonical_query: str, body_hash: str) -> str:
     canonical = "\n".join(
         (
             request.method.upper(),
             _path(request.path),
-            _canonical_query(request.query, signature.is_presigned),
-            "".join(f"{name}:{_header(request, name)}\n" for name in signature.signed_headers),
+            canonical_query,
+            "".join(f"{name}:{_trimmed(request.headers[name])}\n" for name in signature.signed_headers),
             ";".join(signature.signed_headers),
-            _payload_hash(request),
+            body_hash,
         )
     )
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogateescape")).hexdigest()
+    scope = signature.credential
     return f"{ALGORITHM}\n{signature.at}\n{scope.date}/{scope.region}/{scope.service}/aws4_request\n{digest}"
 
 
 def _payload_hash(request: Request) -> str:
-    """The hash of the body as received: a hash the client names is taken only if it is true."""
-    actual = hashlib.sha256(request.body).hexdigest() if request.body else _EMPTY_HASH
+    """The hash of the body as received: one that the client names is taken only if it is true, so the body is a
+    signed part always. (UNSIGNED-PAYLOAD and streaming are S3's.)"""
+    actual = hashlib.sha256(request.body).hexdigest()
     claimed = request.headers.get("x-amz-content-sha256")
-    if (claimed and claimed not in (actual, "UNSIGNED-PAYLOAD")) or claimed == "UNSIGNED-PAYLOAD":
+    if claimed and claimed != actual:
         raise ClientFault(
-            "InvalidSignatureException", "The x-amz-content-sha256 header does not match the body."
+            "InvalidSignatureException", "The x-amz-content-sha256 header is not the SHA-256 of the body."
         )
     return actual
 
@@ -221,31 +274,38 @@ def _query_pairs(query: str) -> list[tuple[str, str]]:
     for piece in query.split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            pairs.append((unquote(name), unquote(value)))
+            pairs.append((unquote_plus(name), unquote_plus(value)))
     return pairs
 
 
-def _canonical_query(query: str, is_presigned: bool) -> str:
-    pairs = [
-        (quote(unquote(name), safe="-_.~"), quote(unquote(value), safe="-_.~"))
-        for name, _, value in (piece.partition("=") for piece in query.split("&") if piece)
+def _canonical_queries(query: str, is_presigned: bool) -> tuple[str, ...]:
+    """The canonical query string, in the two readings clients have.
+
+    By the book: decoded, encoded anew, sorted ("+" is a space, as servers read it). Many signers, botocore's among
+    them, take the query of a URL as already encoded and only sort it. Either covers every character of the query.
+    """
+    pieces = (piece.partition("=") for piece in query.split("&")) if query else ()
+    sent = [
+        (name, value)
+        for name, _, value in pieces
         if not (is_presigned and unquote(name) == "X-Amz-Signature")
     ]
-    return "&".join(f"{name}={value}" for name, value in sorted(pairs))
+    encoded = [(_encoded(name), _encoded(value)) for name, value in sent if name or value]
+    by_the_book = "&".join(f"{name}={value}" for name, value in sorted(encoded))
+    as_sent = "&".join(f"{name}={value}" for name, value in sorted(sent))
+    return (by_the_book,) if as_sent == by_the_book else (by_the_book, as_sent)
 
 
-def _header(request: Request, name: str) -> str:
-    value = request.headers.get(name)
-    if value is None:
-        raise ClientFault(
-            "InvalidSignatureException", f"The signed header {name[:64]!r} is not in the request."
-        )
+def _encoded(text: str) -> str:
+    return quote(unquote_plus(text, errors="surrogateescape"), safe="-_.~", errors="surrogateescape")
+
+
+def _trimmed(value: str) -> str:
     return " ".join(value.split())
 
 
-def _sign(secret: str, signature: Signature, text: str) -> str:
-    scope = signature.credential
+def _signing_key(secret: str, scope: Credential) -> bytes:
     key = f"AWS4{secret}".encode()
     for part in (scope.date, scope.region, scope.service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return hmac.new(key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()
+    return key

@@ -200,7 +200,7 @@ def test_short_services(running: int, desired: int, short: bool) -> None:
 
 def test_an_event_is_one_line() -> None:
     event = {"at": NOW, "kind": "service", "service": "a/b/web", "message": "(service web)\nhas begun"}
-    assert seen([events.line(event, NOW)]).endswith("service    web  (service web) has begun")
+    assert seen([events.line(event, NOW)]).endswith("service            web  (service web) has begun")
 
 
 @pytest.mark.parametrize(
