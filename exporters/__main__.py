@@ -9,13 +9,16 @@ import os
 import signal
 import sys
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Sequence
+from pathlib import Path
 
-from exporters import docker, names
+from exporters import cgroups, docker, host, names
 from exporters.exporter import Exporter
-from exporters.render import CONTENT_TYPE, render
+from exporters.server import MetricsServer
 
-DEFAULT_LISTEN = "127.0.0.1:9104"
+DEFAULT_LISTEN = "127.0.0.1:4582"
+LEAST_INTERVAL = 0.1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,81 +28,105 @@ def parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=("serve", "names"),
         default="serve",
-        help="names prints the metrics page",
+        help="serve (default), or names: print the table of all metrics, as Markdown",
     )
-    p.add_argument("--listen", default=DEFAULT_LISTEN, help=f"address:port (default {DEFAULT_LISTEN})")
+    p.add_argument(
+        "--listen",
+        type=_listen,
+        default=DEFAULT_LISTEN,
+        metavar="ADDRESS:PORT",
+        help=f"where /metrics is (default {DEFAULT_LISTEN}; anyone who can reach it can read it)",
+    )
     p.add_argument(
         "--docker-host",
         default=os.environ.get("DOCKER_HOST", ""),
-        help="default: DOCKER_HOST or the usual socket",
+        metavar="URL",
+        help=f"default: DOCKER_HOST, or {docker.DEFAULT_SOCKET}",
     )
-    p.add_argument("--interval", type=float, default=1.0, help="seconds between samples (default 1)")
+    p.add_argument(
+        "--interval", type=_interval, default=1.0, metavar="SECONDS", help="between samples (default 1)"
+    )
+    p.add_argument(
+        "--cgroup-root",
+        type=Path,
+        default=cgroups.ROOT,
+        metavar="DIR",
+        help="where the host's /sys/fs/cgroup shows",
+    )
+    p.add_argument(
+        "--proc", type=Path, default=cgroups.PROC, metavar="DIR", help="where the host's /proc shows"
+    )
     return p
 
 
-def handler(exporter: Exporter) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 30
-
-        def do_GET(self) -> None:
-            found = self.path.split("?")[0] == "/metrics"
-            body = render(exporter) if found else b"Metrics are at /metrics\n"
-            self.send_response(200 if found or self.path == "/" else 404)
-            self.send_header("Content-Type", CONTENT_TYPE)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """A scrape is no news."""
-
-    return Handler
+def _listen(text: str) -> tuple[str, int]:
+    address, _, port = text.rpartition(":")
+    address = address.removeprefix("[").removesuffix("]")
+    try:
+        ipaddress.ip_address(address)
+        number = int(port)
+    except ValueError:
+        number = -1
+    if not 0 <= number < 65536:
+        raise argparse.ArgumentTypeError(f"{text!r} must be an IP address and a port, like {DEFAULT_LISTEN}")
+    return address, number
 
 
-def main() -> int:
-    options = parser().parse_args()
+def _interval(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not LEAST_INTERVAL <= seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} must be seconds from {LEAST_INTERVAL} to 3600")
+    return seconds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
     if options.command == "names":
         sys.stdout.write(names.markdown())
         return 0
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-    address, _, port = options.listen.rpartition(":")
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
+    host.raise_descriptor_limit()
+    exporter = Exporter(options.cgroup_root, options.proc)
+    address, port = options.listen
     try:
-        ipaddress.ip_address(address.strip("[]"))
-        number = int(port)
-    except ValueError:
-        sys.stderr.write(
-            f"--listen {options.listen!r} must be an IP address and a port, like {DEFAULT_LISTEN}\n"
-        )
-        return 2
-    if options.interval <= 0:
-        sys.stderr.write("--interval must be above zero\n")
-        return 2
-    return serve(address.strip("[]"), number, options.docker_host, options.interval)
-
-
-def serve(address: str, port: int, docker_host: str, interval: float) -> int:
-    exporter, stop = Exporter(), threading.Event()
-    try:
-        server = ThreadingHTTPServer((address, port), handler(exporter))
+        server = MetricsServer(exporter, address, port)
     except OSError as error:
-        sys.stderr.write(f"cannot listen on {address}:{port}: {error.strerror}\n")
+        sys.stderr.write(f"cannot listen on {address} port {port}: {error.strerror}; choose with --listen\n")
         return 1
+    return serve(exporter, server, options.docker_host, options.interval)
+
+
+def serve(exporter: Exporter, server: MetricsServer, docker_host: str, interval: float) -> int:
+    """Until SIGINT or SIGTERM."""
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    follower = (
-        docker_host,
-        exporter.on_event,
-        exporter.replace,
-        exporter.track,
-        stop,
-        exporter.set_docker_up,
+    follower = threading.Thread(
+        target=docker.follow,
+        args=(
+            docker_host,
+            exporter.on_event,
+            exporter.replace,
+            exporter.track,
+            stop,
+            exporter.set_docker_up,
+        ),
+        name="docker-events",
+        daemon=True,
     )
-    threading.Thread(target=docker.follow, args=follower, daemon=True).start()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    sys.stderr.write(f"metrics at http://{address}:{server.server_address[1]}/metrics\n")
-    while not stop.wait(interval):
+    scrapes = threading.Thread(target=server.serve_forever, name="scrapes", daemon=True)
+    follower.start()
+    scrapes.start()
+    sys.stderr.write(f"metrics at {server.url}\n")
+    due = time.monotonic()
+    while not stop.wait(max(0.0, due - time.monotonic())):
         exporter.sample_all()
+        due = max(due + interval, time.monotonic())
     server.shutdown()
+    server.server_close()
     exporter.close()
     return 0
 

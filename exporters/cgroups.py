@@ -1,291 +1,382 @@
-"""cgroup v1 and v2 files → samples: the hot path. Descriptors stay open; Docker is not asked.
+"""cgroup v1, v2 and hybrids of them → samples: the hot path. Descriptors stay open; Docker is not asked.
 
-The folders come from /proc/PID/cgroup, so nested parents, systemd slices and hybrid v1+v2 hosts need no rule of
-their own. `root` and `proc` are parameters so that tests read recorded trees.
+Where the files are comes from /proc/PID/cgroup and the mount table, so nested parents, systemd slices and mounts
+in odd places need no rule of their own. `root` and `proc` are parameters so that an exporter in a container can
+be pointed at the host's, and tests at recorded trees.
 """
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Mapping
+import threading
 from pathlib import Path
 
+from exporters import parse
+from exporters.parse import BadFile, Mount, Picker
 from exporters.sample import ContainerIdentity, Interface, Sample
 
+ROOT, PROC = Path("/sys/fs/cgroup"), Path("/proc")
 NANOSECONDS = 1e9
 MICROSECONDS = 1e6
 UNLIMITED = 1 << 60  # v1 says "no limit" by a number near 2^63
 READ_BYTES = 16384
+FILES_A_CONTAINER = 16
 _TICKS = os.sysconf("SC_CLK_TCK")
+_GONE = (errno.ENOENT, errno.ENODEV, errno.ESRCH)
+_FULL = (errno.EMFILE, errno.ENFILE)
+
+_V1_TICKS = Picker(b"user", b"system")
+_V1_QUOTA = Picker(b"nr_periods", b"nr_throttled", b"throttled_time")
+_V1_MEMORY = Picker(
+    b"total_cache",
+    b"total_rss",
+    b"total_mapped_file",
+    b"total_swap",
+    b"total_pgfault",
+    b"total_pgmajfault",
+    b"total_inactive_file",
+    b"hierarchical_memory_limit",
+    start=b"hierarchical_memory_limit ",  # the first of the totals: the numbers before leave out cgroups below
+)
+_V1_OOM = Picker(b"oom_kill")
+_V2_CPU = Picker(
+    b"usage_usec", b"user_usec", b"system_usec", b"nr_periods", b"nr_throttled", b"throttled_usec"
+)
+_V2_MEMORY = Picker(b"inactive_file", b"anon", b"file_mapped", b"pgfault", b"pgmajfault")
+_V2_EVENTS = Picker(b"max", b"oom_kill")
+
+# Part of a sample → its files. A container's part is read from the version whose first file is there.
+_V1 = {
+    "cpu": (
+        ("cpuacct", "cpuacct.usage"),
+        ("cpuacct", "cpuacct.stat"),
+        ("cpu", "cpu.stat"),
+    ),
+    "memory": (
+        ("memory", "memory.usage_in_bytes"),
+        ("memory", "memory.max_usage_in_bytes"),
+        ("memory", "memory.stat"),
+        ("memory", "memory.oom_control"),
+        ("memory", "memory.failcnt"),
+    ),
+    "io": (
+        ("blkio", "blkio.throttle.io_service_bytes_recursive"),
+        ("blkio", "blkio.throttle.io_serviced_recursive"),
+    ),
+    "pids": (("pids", "pids.current"),),
+}
+_V2 = {
+    "cpu": ("cpu.stat",),
+    "memory": (
+        "memory.current",
+        "memory.peak",
+        "memory.max",
+        "memory.stat",
+        "memory.events",
+        "memory.swap.current",
+    ),
+    "io": ("io.stat",),
+    "pids": ("pids.current",),
+}
+_PRESSURE = ("cpu.pressure", "memory.pressure", "io.pressure")  # v2, and the v2 side of a hybrid
+
+
+# The parts, in the order of Sample's fields.
+_Cpu = tuple[float | None, float | None, float | None, int | None, int | None, float | None]
+_Int = int | None
+_Memory = tuple[_Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int]
+_Io = tuple[_Int, _Int, _Int, _Int]
 
 
 class Gone(Exception):
     """The container's cgroup is not there (any more)."""
 
 
-class BadFile(ValueError):
-    """A cgroup file that does not look like one."""
+class NotVisible(Gone):
+    """The process is there, but its cgroup cannot be seen from here; the message says what to do."""
 
 
-# -- parsing ------------------------------------------------------------------------------------------
+class Unreadable(Exception):
+    """This time the files could not be read (no descriptor free); the container may well be alive."""
 
 
-def parse_number(text: bytes) -> int:
-    """`123` or `max` (→ 0: no limit). Raises BadFile."""
-    text = text.strip()
-    if text == b"max":
-        return 0
-    try:
-        return int(text)
-    except ValueError as error:
-        raise BadFile(f"not a number: {text[:40]!r}") from error
+class Hierarchies:
+    """Where the cgroup hierarchies are mounted, read once."""
+
+    def __init__(self, root: Path = ROOT, proc: Path = PROC) -> None:
+        self._root, self._proc = root, proc
+        self._mounts = self._read()
+
+    def _read(self) -> dict[str, Mount]:
+        for process in ("self", "1"):  # in a /proc of another pid namespace "self" leads nowhere
+            try:
+                return parse.parse_mountinfo((self._proc / process / "mountinfo").read_text())
+            except (OSError, UnicodeDecodeError):
+                continue
+        return {}
+
+    def folder(self, controller: str, path: str) -> Path | None:
+        """The folder of the cgroup `path` in the controller's hierarchy; None where that does not show."""
+        mount = self._mounts.get(controller)
+        if mount is None:
+            if self._mounts:
+                return None
+            return self._root / controller / path.lstrip("/")
+        # A mount that shows only a part (in a container) has that part's path cut off.
+        if mount.root != "/":
+            if not f"{path}/".startswith(f"{mount.root}/"):
+                return None
+            path = path[len(mount.root) :]
+        point = Path(mount.point)
+        if point.is_relative_to(ROOT):  # the host's, which we may see at another place
+            point = self._root / point.relative_to(ROOT)
+        return point / path.lstrip("/")
 
 
-def parse_flat(text: bytes) -> dict[bytes, int]:
-    """Lines of `name number`. Raises BadFile."""
-    fields = text.split()
-    try:
-        return dict(zip(fields[::2], map(int, fields[1::2]), strict=True))
-    except ValueError as error:
-        raise BadFile(f"not lines of name and number: {text[:40]!r}") from error
-
-
-def parse_blkio(text: bytes) -> tuple[int, int]:
-    """v1 `major:minor Read|Write|… number` lines → (read, write). Raises BadFile."""
-    read = write = 0
-    for line in text.splitlines():
-        parts = line.split()
-        if len(parts) != 3:
-            continue
-        try:
-            value = int(parts[2])
-        except ValueError as error:
-            raise BadFile(f"not a blkio line: {line[:40]!r}") from error
-        if parts[1] == b"Read":
-            read += value
-        elif parts[1] == b"Write":
-            write += value
-    return read, write
-
-
-def parse_io(text: bytes) -> tuple[int, int, int, int]:
-    """v2 io.stat → (read bytes, written bytes, reads, writes) over all devices. Raises BadFile."""
-    totals = {b"rbytes": 0, b"wbytes": 0, b"rios": 0, b"wios": 0}
-    for line in text.splitlines():
-        for item in line.split()[1:]:
-            name, _, value = item.partition(b"=")
-            if name in totals:
-                try:
-                    totals[name] += int(value)
-                except ValueError as error:
-                    raise BadFile(f"not an io.stat line: {line[:40]!r}") from error
-    return totals[b"rbytes"], totals[b"wbytes"], totals[b"rios"], totals[b"wios"]
-
-
-def parse_net_dev(text: bytes) -> tuple[Interface, ...]:
-    """/proc/PID/net/dev without the loopback. Raises BadFile."""
-    found = []
-    for line in text.splitlines()[2:]:
-        name, colon, rest = line.partition(b":")
-        if not colon or name.strip() == b"lo":
-            continue
-        try:
-            n = [int(v) for v in rest.split()]
-            found.append(Interface(name.strip().decode(), n[0], n[1], n[2], n[3], n[8], n[9], n[10], n[11]))
-        except (ValueError, IndexError) as error:
-            raise BadFile(f"not a net/dev line: {line[:40]!r}") from error
-    return tuple(found)
-
-
-def parse_proc_cgroup(text: str) -> dict[str, str]:
-    """Controller → path; "" is the unified (v2) hierarchy."""
-    found = {}
-    for line in text.splitlines():
-        parts = line.split(":", 2)
-        if len(parts) == 3:
-            for controller in parts[1].split(","):
-                found[controller] = parts[2]
-    return found
-
-
-# -- reading ------------------------------------------------------------------------------------------
-
-_V1 = {
-    "cpuacct": ("cpuacct.usage", "cpuacct.stat"),
-    "cpu": ("cpu.stat",),
-    "memory": (
-        "memory.usage_in_bytes",
-        "memory.max_usage_in_bytes",
-        "memory.limit_in_bytes",
-        "memory.stat",
-        "memory.oom_control",
-        "memory.failcnt",
-    ),
-    "pids": ("pids.current",),
-    "blkio": ("blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_serviced_recursive"),
-}
-_V2 = (
-    "cpu.stat",
-    "memory.current",
-    "memory.peak",
-    "memory.max",
-    "memory.stat",
-    "memory.events",
-    "memory.swap.current",
-    "pids.current",
-    "io.stat",
-)
+def own_part(path: str, container_id: str) -> str | None:
+    """The container's cgroup, when its first process moved itself into one below; None: not this container's."""
+    parts = path.split("/")
+    for at in range(len(parts) - 1, -1, -1):
+        if container_id in parts[at]:
+            return "/".join(parts[: at + 1])
+    return None
 
 
 class CgroupReader:
-    """Reads one container. Close it when the container is over."""
+    """Reads one container; safe to read and close from several threads. Close it when the container is over."""
 
     def __init__(
-        self, identity: ContainerIdentity, root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc")
+        self,
+        identity: ContainerIdentity,
+        root: Path = ROOT,
+        proc: Path = PROC,
+        hierarchies: Hierarchies | None = None,
+        keep_open: bool = True,
     ) -> None:
-        """Raises Gone."""
-        self._id = identity.id
-        self._files: dict[str, int] = {}
+        """`keep_open=False` opens the files anew for each sample. Raises Gone."""
+        self._id, self._keep_open = identity.id, keep_open
+        self._files: dict[str, int | Path] = {}
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._memory_ceiling = 0  # v2: the lowest limit of the cgroups above; 0: none
+        process = proc / str(identity.pid)
         try:
-            paths = parse_proc_cgroup((proc / str(identity.pid) / "cgroup").read_text())
+            listed = parse.parse_proc_cgroup((process / "cgroup").read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise Gone(f"container {identity.id[:12]} has no process {identity.pid}") from error
-        if not any(identity.id in path for path in paths.values()):
-            raise Gone(f"process {identity.pid} is not of container {identity.id[:12]}")
-        self._is_v1 = "memory" in paths or "cpuacct" in paths
-        if self._is_v1:
-            for controller, names in _V1.items():
-                if controller in paths:
-                    self._open(_v1_folder(root, controller) / paths[controller].lstrip("/"), names)
-        else:
-            self._open(root / paths.get("", "").lstrip("/"), _V2)
-        if identity.network_mode != "host":
-            self._open(proc / str(identity.pid) / "net", ("dev",))
-        if not self._files:
-            raise Gone(f"container {identity.id[:12]} has no cgroup files that can be read")
+        paths = {c: own for c, path in listed.items() if (own := own_part(path, identity.id)) is not None}
+        if not paths:
+            raise NotVisible(
+                f"process {identity.pid} does not show as container {identity.id[:12]}: run on the Docker host "
+                "itself, or in a container with --pid=host --cgroupns=host and /sys/fs/cgroup mounted"
+            )
+        try:
+            self._open_all(paths, hierarchies or Hierarchies(root, proc))
+            if not self._files:
+                kind = NotVisible if process.exists() else Gone
+                raise kind(f"container {identity.id[:12]} has no cgroup files that can be read from here")
+            if identity.network_mode != "host":
+                self._open("dev", process / "net" / "dev")
+        except BaseException:
+            self.close()
+            raise
+        self._is_v1 = {part: part_files[0][1] in self._files for part, part_files in _V1.items()}
 
-    def _open(self, folder: Path, names: tuple[str, ...]) -> None:
-        for name in names:
-            try:
-                self._files[name] = os.open(folder / name, os.O_RDONLY | os.O_CLOEXEC)
-            except OSError:
-                continue  # this kernel has no such file: the fact stays None
+    def _open_all(self, paths: dict[str, str], hierarchies: Hierarchies) -> None:
+        unified = hierarchies.folder("", paths[""]) if "" in paths else None
+        for part, files in _V1.items():
+            for controller, name in files:
+                folder = hierarchies.folder(controller, paths[controller]) if controller in paths else None
+                if folder is not None:
+                    self._open(name, folder / name)
+            if files[0][1] not in self._files and unified is not None:
+                for name in _V2[part]:
+                    self._open(name, unified / name)
+        if unified is not None:
+            for name in _PRESSURE:
+                self._open(name, unified / name)
+            if "memory.max" in self._files:
+                self._memory_ceiling = _lowest_limit(unified.parent)
+
+    def _open(self, name: str, path: Path) -> None:
+        """Keep a file that can be read; what this kernel has not stays None in samples."""
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            if self._keep_open:
+                self._files[name] = fd
+                return
+            os.close(fd)
+        except OSError as error:
+            if error.errno not in _FULL:
+                return
+        self._files[name] = path
 
     def _read(self, name: str) -> bytes | None:
-        fd = self._files.get(name)
-        if fd is None:
+        source = self._files.get(name)
+        if source is None:
             return None
         try:
-            return os.pread(fd, READ_BYTES, 0)
+            if source.__class__ is int:
+                return os.pread(source, READ_BYTES, 0)
+            return _read_once(source)  # type: ignore[arg-type]
         except OSError as error:
-            raise Gone(f"container {self._id[:12]} is over") from error
+            if error.errno in _GONE:
+                raise Gone(f"container {self._id[:12]} is over") from error
+            if error.errno in _FULL:
+                raise Unreadable(f"container {self._id[:12]}: {error.strerror}") from error
+        # A file that can be opened but not read, like pressure where the kernel has it switched off.
+        del self._files[name]
+        if isinstance(source, int):
+            os.close(source)
+        return None
 
     def _number(self, name: str) -> int | None:
         text = self._read(name)
-        return None if text is None else parse_number(text)
+        return None if text is None else parse.parse_number(text)
 
-    def _flat(self, name: str) -> Mapping[bytes, int]:
+    def _pick(self, picker: Picker, name: str) -> list[int | None]:
         text = self._read(name)
-        return {} if text is None else parse_flat(text)
+        return picker.nothing if text is None else picker.pick(text)
+
+    def _pressure(self, name: str) -> tuple[float | None, float | None]:
+        text = self._read(name)
+        if text is None:
+            return None, None
+        some, full = parse.parse_pressure(text)
+        return _per(some, MICROSECONDS), _per(full, MICROSECONDS)
 
     def read(self, at: float) -> Sample:
-        """Raises Gone, BadFile."""
-        return self._read_v1(at) if self._is_v1 else self._read_v2(at)
+        """Raises Gone, Unreadable, BadFile."""
+        with self._lock:
+            if self._is_closed:
+                raise Gone(f"container {self._id[:12]} is no longer read")
+            v1 = self._is_v1
+            cpu = self._cpu_v1() if v1["cpu"] else self._cpu_v2()
+            memory = self._memory_v1() if v1["memory"] else self._memory_v2()
+            io = self._io_v1() if v1["io"] else self._io_v2()
+            network = self._network()
+            waits = (
+                self._pressure("cpu.pressure")[0],
+                *self._pressure("memory.pressure"),
+                *self._pressure("io.pressure"),
+            )
+            return Sample(at, self._id, *cpu, *memory, self._number("pids.current"), *io, *waits, network)
+
+    def descriptors(self) -> list[int]:
+        """Those kept open."""
+        return [source for source in self._files.values() if isinstance(source, int)]
+
+    def close(self) -> None:
+        """Closing twice changes nothing."""
+        with self._lock:
+            self._is_closed = True
+            for fd in self.descriptors():
+                os.close(fd)
+            self._files.clear()
+
+    # -- the parts of a sample, in the order of its fields ------------------------------------------------
+
+    def _cpu_v1(self) -> _Cpu:
+        user, system = self._pick(_V1_TICKS, "cpuacct.stat")
+        periods, throttled, throttled_time = self._pick(_V1_QUOTA, "cpu.stat")
+        return (
+            _per(self._number("cpuacct.usage"), NANOSECONDS),
+            _per(user, _TICKS),
+            _per(system, _TICKS),
+            periods,
+            throttled,
+            _per(throttled_time, NANOSECONDS),
+        )
+
+    def _cpu_v2(self) -> _Cpu:
+        usage, user, system, periods, throttled, throttled_time = self._pick(_V2_CPU, "cpu.stat")
+        return (
+            _per(usage, MICROSECONDS),
+            _per(user, MICROSECONDS),
+            _per(system, MICROSECONDS),
+            periods,
+            throttled,
+            _per(throttled_time, MICROSECONDS),
+        )
+
+    def _memory_v1(self) -> _Memory:
+        used = self._number("memory.usage_in_bytes")
+        cache, rss, mapped, swap, faults, major, inactive, limit = self._pick(_V1_MEMORY, "memory.stat")
+        return (
+            used,
+            cache,
+            None if used is None else max(0, used - (inactive or 0)),
+            rss,
+            mapped,
+            swap,
+            self._number("memory.max_usage_in_bytes"),
+            None if limit is None else (0 if limit >= UNLIMITED else limit),
+            self._number("memory.failcnt"),
+            faults,
+            major,
+            self._pick(_V1_OOM, "memory.oom_control")[0],
+        )
+
+    def _memory_v2(self) -> _Memory:
+        used, limit = self._number("memory.current"), self._number("memory.max")
+        inactive, anon, mapped, faults, major = self._pick(_V2_MEMORY, "memory.stat")
+        failures, oom_kills = self._pick(_V2_EVENTS, "memory.events")
+        return (
+            used,
+            inactive,
+            None if used is None else max(0, used - (inactive or 0)),
+            anon,
+            mapped,
+            self._number("memory.swap.current"),
+            self._number("memory.peak"),
+            None if limit is None else _lower(limit, self._memory_ceiling),
+            failures,
+            faults,
+            major,
+            oom_kills,
+        )
+
+    def _io_v1(self) -> _Io:
+        sizes = self._read("blkio.throttle.io_service_bytes_recursive")
+        counts = self._read("blkio.throttle.io_serviced_recursive")
+        read_bytes, written_bytes = (None, None) if sizes is None else parse.parse_blkio(sizes)
+        reads, writes = (None, None) if counts is None else parse.parse_blkio(counts)
+        return read_bytes, written_bytes, reads, writes
+
+    def _io_v2(self) -> _Io:
+        text = self._read("io.stat")
+        return (None, None, None, None) if text is None else parse.parse_io(text)
 
     def _network(self) -> tuple[Interface, ...]:
         text = self._read("dev")
-        return () if text is None else parse_net_dev(text)
-
-    def _read_v1(self, at: float) -> Sample:
-        usage = self._number("cpuacct.usage")
-        ticks, cpu = self._flat("cpuacct.stat"), self._flat("cpu.stat")
-        memory, oom = self._flat("memory.stat"), self._flat("memory.oom_control")
-        used, limit = self._number("memory.usage_in_bytes"), self._number("memory.limit_in_bytes")
-        io_bytes = self._read("blkio.throttle.io_service_bytes_recursive")
-        io_count = self._read("blkio.throttle.io_serviced_recursive")
-        read_bytes, write_bytes = parse_blkio(io_bytes) if io_bytes is not None else (None, None)
-        reads, writes = parse_blkio(io_count) if io_count is not None else (None, None)
-        inactive = memory.get(b"total_inactive_file", 0)
-        return Sample(
-            at=at,
-            container_id=self._id,
-            cpu_seconds=None if usage is None else usage / NANOSECONDS,
-            cpu_user_seconds=ticks[b"user"] / _TICKS if b"user" in ticks else None,
-            cpu_system_seconds=ticks[b"system"] / _TICKS if b"system" in ticks else None,
-            cpu_periods=cpu.get(b"nr_periods"),
-            cpu_throttled_periods=cpu.get(b"nr_throttled"),
-            cpu_throttled_seconds=cpu[b"throttled_time"] / NANOSECONDS if b"throttled_time" in cpu else None,
-            memory_usage_bytes=used,
-            memory_cache_bytes=memory.get(b"total_cache"),
-            memory_working_set_bytes=None if used is None else max(0, used - inactive),
-            memory_rss_bytes=memory.get(b"total_rss"),
-            memory_mapped_file_bytes=memory.get(b"total_mapped_file"),
-            memory_swap_bytes=memory.get(b"total_swap"),
-            memory_peak_bytes=self._number("memory.max_usage_in_bytes"),
-            memory_limit_bytes=None if limit is None else (0 if limit >= UNLIMITED else limit),
-            memory_failures=self._number("memory.failcnt"),
-            page_faults=memory.get(b"total_pgfault"),
-            major_page_faults=memory.get(b"total_pgmajfault"),
-            oom_kills=oom.get(b"oom_kill"),
-            pids=self._number("pids.current"),
-            blkio_read_bytes=read_bytes,
-            blkio_write_bytes=write_bytes,
-            blkio_reads=reads,
-            blkio_writes=writes,
-            network=self._network(),
-        )
-
-    def _read_v2(self, at: float) -> Sample:
-        cpu, memory, events = self._flat("cpu.stat"), self._flat("memory.stat"), self._flat("memory.events")
-        used = self._number("memory.current")
-        io = self._read("io.stat")
-        totals = parse_io(io) if io is not None else (None, None, None, None)
-        inactive = memory.get(b"inactive_file", 0)
-
-        def seconds(name: bytes) -> float | None:
-            return cpu[name] / MICROSECONDS if name in cpu else None
-
-        return Sample(
-            at=at,
-            container_id=self._id,
-            cpu_seconds=seconds(b"usage_usec"),
-            cpu_user_seconds=seconds(b"user_usec"),
-            cpu_system_seconds=seconds(b"system_usec"),
-            cpu_periods=cpu.get(b"nr_periods"),
-            cpu_throttled_periods=cpu.get(b"nr_throttled"),
-            cpu_throttled_seconds=seconds(b"throttled_usec"),
-            memory_usage_bytes=used,
-            memory_cache_bytes=memory.get(b"inactive_file"),
-            memory_working_set_bytes=None if used is None else max(0, used - inactive),
-            memory_rss_bytes=memory.get(b"anon"),
-            memory_mapped_file_bytes=memory.get(b"file_mapped"),
-            memory_swap_bytes=self._number("memory.swap.current"),
-            memory_peak_bytes=self._number("memory.peak"),
-            memory_limit_bytes=self._number("memory.max"),
-            memory_failures=events.get(b"max"),
-            page_faults=memory.get(b"pgfault"),
-            major_page_faults=memory.get(b"pgmajfault"),
-            oom_kills=events.get(b"oom_kill"),
-            pids=self._number("pids.current"),
-            blkio_read_bytes=totals[0],
-            blkio_write_bytes=totals[1],
-            blkio_reads=totals[2],
-            blkio_writes=totals[3],
-            network=self._network(),
-        )
-
-    def close(self) -> None:
-        for fd in self._files.values():
-            os.close(fd)
-        self._files.clear()
+        return () if text is None else parse.parse_net_dev(text)
 
 
-def _v1_folder(root: Path, controller: str) -> Path:
-    """The mount of a v1 controller: its own name, or one of several it is mounted with (`cpu,cpuacct`)."""
-    plain = root / controller
-    if plain.is_dir() or not root.is_dir():
-        return plain
-    for folder in root.iterdir():
-        if controller in folder.name.split(","):
-            return folder
-    return plain
+def _per(value: int | None, unit: float) -> float | None:
+    return None if value is None else value / unit
+
+
+def _lower(one: int, other: int) -> int:
+    """The lower of two limits, of which 0 is none."""
+    return min(one, other) if one and other else one or other
+
+
+def _read_once(path: Path) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.pread(fd, READ_BYTES, 0)
+    finally:
+        os.close(fd)
+
+
+def _lowest_limit(folder: Path) -> int:
+    """Of the cgroups from `folder` up; a task's limit is one level above its containers'. 0: none."""
+    lowest = 0
+    while (limit_file := folder / "memory.max").exists():
+        try:
+            lowest = _lower(lowest, parse.parse_number(limit_file.read_bytes()))
+        except (OSError, BadFile):
+            return lowest
+        folder = folder.parent
+    return lowest

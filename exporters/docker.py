@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,7 +26,23 @@ log = logging.getLogger("moorwatch.docker")
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 30
+PING_SECONDS = 10.0
 FIRST_SECONDS, MOST_SECONDS = 0.5, 10.0
+# Not asked for: exec_*, of which each health check makes three.
+KINDS = (
+    "create",
+    "start",
+    "die",
+    "oom",
+    "health_status",
+    "destroy",
+    "kill",
+    "stop",
+    "pause",
+    "unpause",
+    "update",
+)
+REMEMBERED = 256  # events, as many as the daemon itself remembers
 Unreachable = (
     docker.errors.DockerException,
     requests.exceptions.RequestException,
@@ -40,11 +58,15 @@ OnLink = Callable[[bool], None]
 
 def timestamp(text: str) -> float | None:
     """Docker's RFC 3339 with nanoseconds → epoch seconds; its zero time → None."""
-    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text)
+    match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)", text, re.ASCII)
     if match is None or text.startswith("0001-"):
         return None
     zone = "+00:00" if match[3] == "Z" else match[3]
-    return datetime.fromisoformat(match[1] + zone).astimezone(UTC).timestamp() + float(match[2] or 0)
+    try:
+        whole = datetime.fromisoformat(match[1] + zone).astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None  # no such day
+    return whole + float(match[2] or 0)
 
 
 def identity(raw: Mapping[str, Any]) -> ContainerIdentity:
@@ -77,12 +99,12 @@ def event(raw: Mapping[str, Any]) -> RuntimeEvent | None:
     actor = raw.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
     kind, _, detail = str(raw.get("Action") or raw.get("status") or "").partition(":")
-    code = attributes.get("exitCode", "")
+    code = str(attributes.get("exitCode", ""))
     return RuntimeEvent(
         kind=kind,
         container_id=str(actor.get("ID") or raw.get("id") or ""),
         at=(raw.get("timeNano") or 0) / 1e9 or float(raw.get("time") or 0),
-        exit_code=int(code) if code.lstrip("-").isdecimal() else None,
+        exit_code=int(code) if re.fullmatch(r"-?\d{1,10}", code, re.ASCII) else None,
         health=detail.strip() if kind == "health_status" else "",
         labels=attributes,
     )
@@ -97,58 +119,129 @@ def follow(
     on_link: OnLink = lambda _: None,
 ) -> None:
     """Run in a thread until `stop`. `on_snapshot` gets all running containers at first and after each break,
-    `on_start` each one that starts later, `on_link` whether the daemon answers."""
-    wait = FIRST_SECONDS
-    while not stop.is_set():
-        try:
-            client = docker.APIClient(base_url=url or DEFAULT_SOCKET, version="1.41", timeout=CALL_SECONDS)
+    `on_start` each one that starts later, `on_link` whether the daemon answers. After a break the events that
+    the daemon still remembers are told too; none is told twice."""
+    _Follower(url or DEFAULT_SOCKET, on_event, on_snapshot, on_start, stop, on_link).run()
+
+
+class _Follower:
+    def __init__(
+        self,
+        url: str,
+        on_event: OnEvent,
+        on_snapshot: OnSnapshot,
+        on_start: OnStart,
+        stop: threading.Event,
+        on_link: OnLink,
+    ) -> None:
+        self._url, self._stop = url, stop
+        self._on_event, self._on_snapshot, self._on_start = on_event, on_snapshot, on_start
+        self._on_link = on_link
+        self._is_up: bool | None = None
+        self._since = int(time.time())
+        self._told: deque[tuple[object, ...]] = deque(maxlen=REMEMBERED)
+
+    def run(self) -> None:
+        wait = FIRST_SECONDS
+        while not self._stop.is_set():
             try:
-                _session(client, on_event, on_snapshot, on_start, stop, on_link)
+                self._session()
+                error = None
+            except Unreachable as failure:
+                error = cause(failure)
+            except Exception:  # the loop's top: a thread that ends would end all counting
+                log.exception("following Docker's events failed, starting again")
+                error = "see above"
+            if self._is_up:
                 wait = FIRST_SECONDS
-            finally:
-                client.close()
-        except Unreachable as error:
-            log.warning("Docker at %s does not answer, trying again: %s", url or DEFAULT_SOCKET, error)
-        on_link(False)
-        stop.wait(wait)
-        wait = min(wait * 2, MOST_SECONDS)
+            self._link(False, error or "the event stream ended")
+            self._stop.wait(wait)
+            wait = min(wait * 2, MOST_SECONDS)
 
+    def _link(self, is_up: bool, why: str = "") -> None:
+        if is_up != self._is_up and not self._stop.is_set():
+            if is_up:
+                log.info("following Docker at %s", self._url)
+            else:
+                log.warning("Docker at %s does not answer (%s); trying again and again", self._url, why)
+        self._is_up = is_up
+        self._on_link(is_up)
 
-def _session(
-    client: docker.APIClient,
-    on_event: OnEvent,
-    on_snapshot: OnSnapshot,
-    on_start: OnStart,
-    stop: threading.Event,
-    on_link: OnLink,
-) -> None:
-    # The stream is opened before the list is made: what happens in between is in both, never in neither.
-    stream = client.events(filters={"type": "container"}, decode=True)
-    closer = threading.Thread(target=_close_on_stop, args=(stop, stream), daemon=True)
-    closer.start()
-    found = []
-    for entry in client.containers(quiet=True):
-        known = _inspect(client, entry["Id"])
-        if known is not None and known.pid:
-            found.append(known)
-    on_link(True)
-    on_snapshot(found)
-    for raw in stream:
-        if stop.is_set():
-            return
+    def _session(self) -> None:
+        client = docker.APIClient(base_url=self._url, version="auto", timeout=CALL_SECONDS)
+        ended = threading.Event()
+        try:
+            # The stream is opened before the list is made, and tells from `since` on: what happens in between is
+            # in both, never in neither.
+            filters = {"type": "container", "event": list(KINDS)}
+            stream = client.events(since=self._since, filters=filters, decode=True)
+            guard = threading.Thread(
+                target=self._guard, args=(stream, ended), name="docker-events-guard", daemon=True
+            )
+            guard.start()
+            found = _running(client)
+            self._link(True)
+            self._on_snapshot(found)
+            for raw in stream:
+                if self._stop.is_set():
+                    return
+                self._tell(client, raw)
+        finally:
+            ended.set()
+            client.close()
+
+    def _tell(self, client: docker.APIClient, raw: Mapping[str, Any]) -> None:
         happened = event(raw)
         if happened is None:
-            continue
+            return
+        key = (raw.get("timeNano"), happened.container_id, raw.get("Action"))
+        if key in self._told:
+            return
+        self._told.append(key)
+        self._since = int(happened.at)
         if happened.kind == "start":
             known = _inspect(client, happened.container_id)
             if known is not None and known.pid:
-                on_start(known)
-        on_event(happened)
+                self._on_start(known)
+        self._on_event(happened)
+
+    def _guard(self, stream: Any, ended: threading.Event) -> None:
+        """Close the stream at `stop`, or when the daemon hangs: a stream alone does not show that."""
+        while not self._stop.wait(PING_SECONDS):
+            if ended.is_set():
+                return
+            if not self._answers():
+                log.warning("Docker at %s hangs: it does not tell its version", self._url)
+                break
+        try:
+            stream.close()
+        except (OSError, ValueError, AttributeError, docker.errors.DockerException):
+            log.debug("the event stream had ended already")
+
+    def _answers(self) -> bool:
+        try:
+            docker.APIClient(base_url=self._url, version="auto", timeout=CALL_SECONDS).close()
+        except Unreachable:
+            return False
+        return True
 
 
-def _close_on_stop(stop: threading.Event, stream: Any) -> None:
-    stop.wait()
-    stream.close()
+def cause(error: BaseException) -> str:
+    """The operating system's words, which client libraries wrap several times; else the error's own."""
+    at: BaseException | None = error
+    for _ in range(10):
+        if isinstance(at, OSError) and at.strerror:
+            return at.strerror
+        if at is None:
+            break
+        inner = next((a for a in at.args if isinstance(a, BaseException)), None)
+        at = inner or at.__cause__ or at.__context__
+    return str(error)
+
+
+def _running(client: docker.APIClient) -> list[ContainerIdentity]:
+    found = (_inspect(client, entry["Id"]) for entry in client.containers(quiet=True))
+    return [known for known in found if known is not None and known.pid]
 
 
 def _inspect(client: docker.APIClient, container_id: str) -> ContainerIdentity | None:

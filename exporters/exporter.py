@@ -1,62 +1,61 @@
 """Exporter: the containers that are tracked, their newest samples, and counters that outlive them.
 
 A container leaves /metrics with the first sample round that finds it gone; what it did to its service (exits,
-OOM kills, health changes) stays, counted per service and container name, from 0 on.
+OOM kills, health changes) stays, counted per service and container name, from 0 on. Everything kept is bounded.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from exporters.cgroups import BadFile, CgroupReader, Gone
-from exporters.sample import ContainerIdentity, LastWords, RuntimeEvent, Sample
+from exporters import cgroups, host
+from exporters.cgroups import FILES_A_CONTAINER, CgroupReader, Gone, Hierarchies, NotVisible, Unreadable
+from exporters.parse import BadFile
+from exporters.sample import ContainerIdentity, Group, LastWords, RuntimeEvent, Sample
+from exporters.tracked import Counts, Groups, OpenReader, Reader, Tracked
+
+log = logging.getLogger("moorwatch.exporter")
 
 LAST_WORDS_KEPT = 1000
-Group = tuple[str, str, str]  # cluster, service, container
-
-
-@dataclass(slots=True)
-class Tracked:
-    identity: ContainerIdentity
-    reader: CgroupReader | None
-    sample: Sample | None = None
-    health: str = ""
-    memory_high: int = 0
-    oom_counted: int = 0
-
-
-@dataclass(slots=True)
-class Counts:
-    """Of one group, since the exporter started."""
-
-    starts: int = 0
-    exits: int = 0
-    failed_exits: int = 0  # exit code other than 0
-    oom_kills: int = 0
-    unhealthy: int = 0  # changes to unhealthy
 
 
 class Exporter:
-    """Thread-safe: events, sampling and scrapes come from different threads."""
+    """Thread-safe: events, sampling and scrapes come from different threads.
+
+    Sampling reads files without the lock, so that neither a scrape nor an event waits for a round.
+    """
 
     def __init__(
         self,
-        root: Path = Path("/sys/fs/cgroup"),
-        proc: Path = Path("/proc"),
+        root: Path = cgroups.ROOT,
+        proc: Path = cgroups.PROC,
         now: Callable[[], float] = time.time,
+        open_reader: OpenReader | None = None,
     ) -> None:
-        self._root, self._proc, self._now = root, proc, now
+        """`root` and `proc` are where the host's /sys/fs/cgroup and /proc show."""
+        self._now = now
+        hierarchies = Hierarchies(root, proc)
+
+        def open_cgroups(identity: ContainerIdentity, keep_open: bool) -> Reader:
+            return CgroupReader(identity, root, proc, hierarchies, keep_open)
+
+        self._open_reader = open_reader or open_cgroups
+        # Beyond half of the process's descriptors, containers are read without keeping their files open.
+        self._kept_open = host.descriptor_limit() // 2 // FILES_A_CONTAINER
         self._lock = threading.Lock()
         self._tracked: dict[str, Tracked] = {}
         self._last: OrderedDict[str, LastWords] = OrderedDict()
-        self.counts: dict[Group, Counts] = {}
+        self._unreadable: OrderedDict[str, None] = OrderedDict()
+        self._groups = Groups()
+        self._since = now()
         self.sampled_at = 0.0
         self.sample_seconds = 0.0
+        self.render_seconds = 0.0
         self.read_errors = 0
         self.events = 0
         self.event_lag_seconds = 0.0
@@ -65,49 +64,93 @@ class Exporter:
     # -- who is tracked -----------------------------------------------------------------------------
 
     def track(self, identity: ContainerIdentity) -> None:
-        """Start sampling a running container; tracking one twice changes nothing."""
+        """Start sampling a running container. Tracking one twice changes nothing, unless it was started anew."""
+        if identity.pid <= 0:
+            return
         with self._lock:
-            if identity.id in self._tracked or identity.pid <= 0:
+            known = self._tracked.get(identity.id)
+            if known is not None and known.identity.pid == identity.pid:
                 return
-            self._count(identity)
-            try:
-                reader = CgroupReader(identity, self._root, self._proc)
-            except Gone:
+            self._groups.of(identity)
+            keep_open = len(self._tracked) < self._kept_open
+        try:
+            reader = self._open_reader(identity, keep_open)
+        except Gone as gone:
+            self._cannot_read(identity, gone)
+            return
+        fresh = Tracked(identity, reader)
+        self._first_look(fresh)
+        with self._lock:
+            known = self._tracked.get(identity.id)
+            if known is not None and known.identity.pid == identity.pid:
+                reader.close()  # another thread was faster
                 return
-            self._tracked[identity.id] = Tracked(identity, reader, health=identity.health)
+            self._forget(identity.id)
+            self._tracked[identity.id] = fresh
+
+    def _first_look(self, tracked: Tracked) -> None:
+        """So that even a short-lived container leaves its last words."""
+        try:
+            sample = tracked.reader.read(self._now())
+        except (Gone, Unreadable, BadFile):
+            return  # the next round finds out and counts
+        # OOM kills of before our own start are not news: after a restart they would count twice.
+        if (tracked.identity.started_at or 0.0) < self._since:
+            tracked.oom_counted = sample.oom_kills or 0
+        self._took(tracked, sample)
+
+    def _cannot_read(self, identity: ContainerIdentity, gone: Gone) -> None:
+        if not isinstance(gone, NotVisible):
+            return  # it was shorter-lived than the question
+        with self._lock:
+            is_news = identity.id not in self._unreadable
+            self._unreadable[identity.id] = None
+            while len(self._unreadable) > LAST_WORDS_KEPT:
+                self._unreadable.popitem(last=False)
+        if is_news:
+            log.warning("no samples of %s: %s", identity.name, gone)
 
     def replace(self, found: Sequence[ContainerIdentity]) -> None:
         """All running containers, anew."""
-        for gone in set(self._tracked) - {i.id for i in found}:
-            self.forget(gone)
+        running = {i.id for i in found}
+        with self._lock:
+            for gone in set(self._tracked) - running:
+                self._forget(gone)
+            for gone in set(self._unreadable) - running:
+                del self._unreadable[gone]
         for identity in found:
             self.track(identity)
 
     def forget(self, container_id: str) -> None:
+        """Stop sampling a container; its last words are kept."""
         with self._lock:
             self._forget(container_id)
 
     def _forget(self, container_id: str) -> None:
+        self._unreadable.pop(container_id, None)
         tracked = self._tracked.pop(container_id, None)
         if tracked is None:
             return
-        if tracked.reader is not None:
-            tracked.reader.close()
-        self._keep_words(tracked)
-
-    def _keep_words(self, tracked: Tracked) -> None:
-        self._last[tracked.identity.id] = _words(tracked)
+        tracked.reader.close()
+        self._last[container_id] = tracked.last_words()
+        self._last.move_to_end(container_id)
         while len(self._last) > LAST_WORDS_KEPT:
             self._last.popitem(last=False)
 
     def declare(self, cluster: str, service: str, container: str) -> None:
-        """Make the group's counters exist at 0."""
+        """Make the group's counters exist at 0: a counter first seen at 1 fires no alert."""
         with self._lock:
-            self.counts.setdefault((cluster, service, container), Counts())
+            self._groups.get((cluster, service, container))
 
-    def _count(self, identity: ContainerIdentity) -> Counts:
-        group = (identity.cluster, identity.service, identity.container)
-        return self.counts.setdefault(group, Counts())
+    def declare_service(self, cluster: str, service: str, containers: Iterable[str]) -> None:
+        """`declare` for each container of a service, by name."""
+        for container in containers:
+            self.declare(cluster, service, container)
+
+    def retire_service(self, cluster: str, service: str) -> None:
+        """The service is deleted: its counters leave /metrics."""
+        with self._lock:
+            self._groups.drop(lambda group: group[:2] == (cluster, service))
 
     # -- what happens -------------------------------------------------------------------------------
 
@@ -117,65 +160,101 @@ class Exporter:
             self.event_lag_seconds = max(0.0, self._now() - event.at)
             tracked = self._tracked.get(event.container_id)
             identity = tracked.identity if tracked else _from_labels(event)
-            counts = self._count(identity)
             match event.kind:
                 case "start":
+                    counts = self._groups.of(identity)
                     counts.starts += 1
+                    counts.restarts += 1 if event.container_id in self._last else 0
                 case "die":
+                    counts = self._groups.of(identity)
                     counts.exits += 1
                     counts.failed_exits += 1 if event.exit_code != 0 else 0
-                    self._forget(event.container_id)
+                    # An event told late, after a restart in place, is not about the process that runs now.
+                    if tracked is None or event.at >= (tracked.identity.started_at or 0.0):
+                        self._forget(event.container_id)
                 case "oom":
-                    # The kernel's own counter tells too; whichever is first counts, once.
-                    if tracked is None or tracked.oom_counted == 0:
-                        counts.oom_kills += 1
-                        if tracked is not None:
-                            tracked.oom_counted = 1
+                    self._oom_event(event, tracked, identity)
                 case "health_status":
-                    counts.unhealthy += 1 if event.health == "unhealthy" else 0
+                    self._groups.of(identity).unhealthy += 1 if event.health == "unhealthy" else 0
                     if tracked is not None:
                         tracked.health = event.health
+                case "destroy":
+                    self._forget(event.container_id)
+                    if not identity.cluster:  # names of containers that are no task's would pile up
+                        self._groups.discard(identity.group)
+
+    def _oom_event(self, event: RuntimeEvent, tracked: Tracked | None, identity: ContainerIdentity) -> None:
+        """The kernel's own counter tells too; whichever is first counts, once."""
+        if tracked is not None:
+            if tracked.oom_counted == 0:
+                tracked.oom_counted = 1
+                self._groups.of(identity).oom_kills += 1
+            return
+        words = self._last.get(event.container_id)
+        if words is None or words.oom_kills == 0:
+            self._groups.of(identity).oom_kills += 1
 
     # -- sampling -----------------------------------------------------------------------------------
 
     def sample_all(self, now: float | None = None) -> list[Sample]:
-        """One sample of every tracked container; those that are gone are forgotten."""
+        """One sample of every tracked container; those that are gone are forgotten. For one thread at a time."""
         started = time.perf_counter()
         at = self._now() if now is None else now
-        out = []
         with self._lock:
-            for container_id, tracked in list(self._tracked.items()):
-                if tracked.reader is None:
-                    continue
-                try:
-                    sample = tracked.reader.read(at)
-                except Gone:
-                    self._forget(container_id)
-                    continue
-                except BadFile:
-                    self.read_errors += 1
-                    continue
-                self._took(tracked, sample)
-                out.append(sample)
-            self.sampled_at = at
-            self.sample_seconds = time.perf_counter() - started
+            round_of = list(self._tracked.items())
+        out: list[Sample] = []
+        for container_id, tracked in round_of:
+            try:
+                sample = tracked.reader.read(at)
+            except Gone:
+                with self._lock:
+                    if self._tracked.get(container_id) is tracked:
+                        self._forget(container_id)
+                continue
+            except (BadFile, Unreadable) as error:
+                self.read_errors += 1
+                log.debug("no sample of %s: %s", tracked.identity.name, error)
+                continue
+            self._took(tracked, sample)
+            out.append(sample)
+        self.sampled_at = at
+        self.sample_seconds = time.perf_counter() - started
         return out
 
+    def sample_now(self, container_id: str, now: float | None = None) -> Sample | None:
+        """One container's sample out of turn: the moment its process ends, the cgroup still tells the peak."""
+        tracked = self._tracked.get(container_id)
+        if tracked is None:
+            return None
+        try:
+            sample = tracked.reader.read(self._now() if now is None else now)
+        except (Gone, BadFile, Unreadable):
+            return None
+        self._took(tracked, sample)
+        return sample
+
     def _took(self, tracked: Tracked, sample: Sample) -> None:
-        tracked.sample = sample
-        tracked.memory_high = max(
-            tracked.memory_high, sample.memory_peak_bytes or sample.memory_usage_bytes or 0
-        )
-        kills = sample.oom_kills or 0
-        if kills > tracked.oom_counted:
-            self._count(tracked.identity).oom_kills += kills - tracked.oom_counted
-            tracked.oom_counted = kills
+        tracked.took(sample)
+        if (sample.oom_kills or 0) > tracked.oom_counted:
+            with self._lock:
+                kills = sample.oom_kills or 0
+                self._groups.of(tracked.identity).oom_kills += max(0, kills - tracked.oom_counted)
+                tracked.oom_counted = max(kills, tracked.oom_counted)
 
     # -- reading ------------------------------------------------------------------------------------
 
     def tracked(self) -> list[Tracked]:
         with self._lock:
             return list(self._tracked.values())
+
+    def counts(self) -> list[tuple[Group, Counts]]:
+        """Per (cluster, service, container), sorted."""
+        with self._lock:
+            return self._groups.snapshot()
+
+    def unreadable(self) -> int:
+        """Running containers whose cgroups cannot be seen from here."""
+        return len(self._unreadable)
 
     def age_seconds(self) -> float:
         """Of the newest round of samples; 0 before the first."""
@@ -192,22 +271,12 @@ class Exporter:
         """Memory at the last look, of a container that runs or ended lately."""
         with self._lock:
             found = self._tracked.get(container_id)
-            return _words(found) if found else self._last.get(container_id)
+            return found.last_words() if found else self._last.get(container_id)
 
     def close(self) -> None:
         with self._lock:
             for container_id in list(self._tracked):
                 self._forget(container_id)
-
-
-def _words(tracked: Tracked) -> LastWords:
-    s = tracked.sample
-    return LastWords(
-        memory_bytes=s.memory_usage_bytes if s else None,
-        memory_peak_bytes=tracked.memory_high or None,
-        memory_limit_bytes=tracked.identity.memory_limit_bytes or None,
-        oom_kills=tracked.oom_counted,
-    )
 
 
 def _from_labels(event: RuntimeEvent) -> ContainerIdentity:

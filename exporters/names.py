@@ -11,6 +11,7 @@ from dataclasses import dataclass
 CONTAINER_LABELS = ("cluster", "service", "family", "revision", "task", "container")
 GROUP_LABELS = ("cluster", "service", "container")
 SERVICE_LABELS = ("cluster", "service")
+UNITS = ("seconds", "bytes", "cores")
 INSTANCE_LABELS = ("cluster", "container_instance")
 
 
@@ -23,6 +24,12 @@ class Metric:
     help: str
     labels: tuple[str, ...] = ()
     source: str = "exporter"
+
+    @property
+    def unit(self) -> str:
+        """The base unit, which Prometheus wants in the name: "seconds", "bytes", … or "" for a plain number."""
+        words = self.name.removesuffix("_total").split("_")
+        return words[-1] if words[-1] in UNITS else ""
 
 
 def _container(name: str, kind: str, text: str, *extra: str) -> Metric:
@@ -71,6 +78,21 @@ SAMPLE_METRICS: dict[str, Metric] = {
     ),
     "blkio_reads": _container("blkio_reads_total", "counter", "Reads from block devices."),
     "blkio_writes": _container("blkio_writes_total", "counter", "Writes to block devices."),
+    "cpu_waiting_seconds": _container(
+        "pressure_cpu_waiting_seconds_total", "counter", "Time in which some task waited for a CPU."
+    ),
+    "memory_waiting_seconds": _container(
+        "pressure_memory_waiting_seconds_total", "counter", "Time in which some task waited for memory."
+    ),
+    "memory_stalled_seconds": _container(
+        "pressure_memory_stalled_seconds_total", "counter", "Time in which all tasks waited for memory."
+    ),
+    "io_waiting_seconds": _container(
+        "pressure_io_waiting_seconds_total", "counter", "Time in which some task waited for a disk."
+    ),
+    "io_stalled_seconds": _container(
+        "pressure_io_stalled_seconds_total", "counter", "Time in which all tasks waited for a disk."
+    ),
 }
 # Interface's field → its metric.
 _NETWORK_TEXT = {
@@ -97,6 +119,9 @@ INFO = _container("info", "gauge", "Facts of the container; always 1.", "image",
 HEALTH = _container("health_status", "gauge", "1 for the health check's present status.", "status")
 GROUP_METRICS: dict[str, Metric] = {
     "starts": Metric("ecs_container_starts_total", "counter", "Containers started.", GROUP_LABELS),
+    "restarts": Metric(
+        "ecs_container_restarts_total", "counter", "Containers started again in place.", GROUP_LABELS
+    ),
     "exits": Metric("ecs_container_exits_total", "counter", "Containers that ended.", GROUP_LABELS),
     "failed_exits": Metric(
         "ecs_container_failed_exits_total",
@@ -118,8 +143,16 @@ EXPORTER_METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
         Metric("ecs_exporter_containers", "gauge", "Containers that are sampled."),
+        Metric(
+            "ecs_exporter_unreadable_containers",
+            "gauge",
+            "Running containers whose cgroups cannot be seen from here.",
+        ),
         Metric("ecs_exporter_sample_age_seconds", "gauge", "Age of the samples shown."),
         Metric("ecs_exporter_sample_duration_seconds", "gauge", "Time the last round of samples took."),
+        Metric(
+            "ecs_exporter_render_duration_seconds", "gauge", "Time the previous exposition took to write."
+        ),
         Metric(
             "ecs_exporter_read_errors_total",
             "counter",

@@ -78,6 +78,7 @@ class Roster:
         stores = []
         for payload in tasks:
             arn = str(payload.get("arn", ""))
+            log.debug("task=%s ordered %s", arn, payload.get("desiredStatus"))
             try:
                 self._take_one(arn, payload)
             except (BadPayload, KeyError, TypeError) as error:

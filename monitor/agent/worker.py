@@ -237,6 +237,7 @@ class Worker:
             self.pull_stopped_at = self._clock.now()
             h.id = await self._engine.create(docker_name, body)
         h.seen = replace(h.seen, phase=CREATED)
+        log.debug("task=%s container=%s created", self.arn, name)
 
     async def _start(self, name: str) -> None:
         h = self.held[name]
@@ -251,6 +252,7 @@ class Worker:
             return
         self._started(name, h.view)
         self._watch(name, h.view)
+        log.debug("task=%s container=%s started", self.arn, name)
 
     def _started(self, name: str, view: ContainerView) -> None:
         h = self.held[name]
@@ -305,6 +307,7 @@ class Worker:
         if essential and self.execution_stopped_at is None:
             self.execution_stopped_at = now
         h.stopped()
+        log.debug("task=%s container=%s process gone", self.arn, name)
         self._outlet.gone(self, name, now)
         self._wake.set()
 

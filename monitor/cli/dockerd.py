@@ -177,10 +177,13 @@ def _clear_after_crash(own: OwnDaemon) -> None:
         return
     # dockerd refuses to start when any process at all has the pid in its file
     own.pidfile.unlink(missing_ok=True)
-    # its containerd is on its way out; a successor that meets it would wait 15 s for an answer and give up
-    containerd = _process_of(own.run / "exec" / "containerd" / "containerd.pid", str(own.run))
+    # Its containerd is on its way out, or a zombie where pid 1 does not reap. A successor that takes either for
+    # alive waits 15 s for an answer and gives up.
+    pidfile = own.run / "exec" / "containerd" / "containerd.pid"
+    containerd = _process_of(pidfile, str(own.run))
     if containerd is not None:
         stop(containerd, CONTAINERD_SECONDS)
+    pidfile.unlink(missing_ok=True)
 
 
 def containers(docker: DockerApi, task_prefix: str = "") -> list[str]:
@@ -219,17 +222,22 @@ def clear(own: OwnDaemon, say: Callable[[str], None]) -> None:
         bridge.remove(own.bridge)
     except bridge.BridgeError as error:
         say(str(error))
-    _unmount_below(own.run)
+    _unmount(own.run)
+    _unmount(own.data_root)
     shutil.rmtree(own.run, ignore_errors=True)
     if own.socket.is_socket():
         own.socket.unlink()
 
 
-def _unmount_below(folder: Path) -> None:
-    """Network namespaces of containers are mounts below the exec root; a folder with mounts cannot go."""
+def _unmount(folder: Path) -> None:
+    """Undo a stopped daemon's mounts: network namespaces of containers, and its data root bound to itself.
+
+    A folder with mounts in it cannot be removed.
+    """
     program = shutil.which("umount", path=bridge.SYSTEM_PATH)
-    mounts = Path("/proc/self/mounts").read_text().splitlines()
-    points = [line.split()[1] for line in mounts]
-    for point in sorted((p for p in points if p.startswith(f"{folder}/")), reverse=True):
-        if program:
+    if program is None:
+        return
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for point in reversed(mounts):  # the newest first: mounts can lie on mounts
+        if point == str(folder) or point.startswith(f"{folder}/"):
             subprocess.run([program, point], capture_output=True, check=False, timeout=30)

@@ -268,6 +268,11 @@ def _answers(api: Api) -> bool:
         api.ecs("ListClusters", {})
     except ApiUnreachable:
         return False
+    except AwsError as error:
+        raise UpFailed(
+            f"{api.endpoint} answers {error}: another control plane listens there. Stop it, or choose another port "
+            "with --port."
+        ) from error
     return True
 
 

@@ -266,8 +266,20 @@ class PublishInstanceStatusRequest(TypedDict):
 
 
 def encode(kind: str, message: Mapping[str, Any]) -> str:
-    """A frame of either socket, but for the agent's on TCS. Raises ValueError for a number JSON has no word for."""
-    return json.dumps({"type": kind, "message": message}, separators=(",", ":"), allow_nan=False)
+    """A frame of either socket, but for the agent's on TCS. A number that is not finite is unknown: null."""
+    frame = {"type": kind, "message": message}
+    try:
+        return json.dumps(frame, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(frame), separators=(",", ":"), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def decode(frame: str | bytes, most: int = MAX_FRAME) -> tuple[str, dict[str, Any]]:
