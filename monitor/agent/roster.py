@@ -36,6 +36,10 @@ class Telemetry(Protocol):
         """(memory at the last sample, peak memory) of a container, in bytes."""
         ...
 
+    def last_look(self, container_id: str) -> None:
+        """Its process has just ended: its cgroup can still be read for a moment."""
+        ...
+
     def health_changed(self) -> None: ...
 
 
@@ -217,6 +221,7 @@ class Roster:
             self.reports.submit(worker.arn, worker.report(self.cluster))
 
     def gone(self, worker: Worker, name: str, at: float) -> None:
+        self._telemetry.last_look(worker.held[name].id)
         if self.tell is not None and worker.spec.wanted:
             self.tell("MoorwatchContainerGone", {"taskArn": worker.arn, "containerName": name, "at": at})
 

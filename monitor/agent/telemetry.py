@@ -1,7 +1,8 @@
 """Telemetry: samples each second → statistic sets → TCS every 20 s; health at once.
 
-The samples come from the exporter, which reads cgroup files; Docker is not asked. While disconnected the newest
-five minutes are kept. What TCS cannot say (limits, OOM kills, throttling) is on the agent's /metrics.
+The samples come from the exporter, which reads cgroup files; Docker is not asked. While disconnected the sets go
+on growing, so that the next message covers the gap. What TCS cannot say (limits, OOM kills, throttling) is on
+the agent's /metrics.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ log = logging.getLogger("moorwatch.agent.telemetry")
 SAMPLE_SECONDS = 1.0
 PUBLISH_SECONDS = 20.0
 TASKS_A_MESSAGE = 10
-MESSAGES_KEPT = 15
+WORDS_KEPT = 1000
 MIB = 1024 * 1024
 Track = Callable[[ContainerView], None]
 
@@ -68,16 +69,32 @@ class Telemetry:
     def __init__(self, exporter: Exporter, track: Track, info: EngineInfo, clock: Clock) -> None:
         self._exporter, self._track, self._info, self._clock = exporter, track, info, clock
         self._windows: dict[str, Window] = {}
+        self._words: OrderedDict[str, tuple[int | None, int | None]] = OrderedDict()
         self._health = asyncio.Event()
         self._status = asyncio.Event()
-        self._backlog: deque[str] = deque(maxlen=MESSAGES_KEPT)
 
     # -- what the roster needs ----------------------------------------------------------------------
 
     def track(self, view: ContainerView) -> None:
         self._track(view)
 
+    def last_look(self, container_id: str) -> None:
+        """The process is gone and its memory freed, but the cgroup still tells the peak: what it held is from the
+        sample before, what it held at most from one taken now."""
+        before = self._exporter.last_words(container_id)
+        self._exporter.sample_now(container_id)
+        after = self._exporter.last_words(container_id)
+        self._words[container_id] = (
+            before.memory_bytes if before else None,
+            after.memory_peak_bytes if after else None,
+        )
+        while len(self._words) > WORDS_KEPT:
+            self._words.popitem(last=False)
+
     def last_words(self, container_id: str) -> tuple[int | None, int | None]:
+        looked = self._words.pop(container_id, None)
+        if looked is not None:
+            return looked
         found = self._exporter.last_words(container_id)
         if found is None:
             return None, None

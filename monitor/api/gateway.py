@@ -98,7 +98,7 @@ class Gateway:
             caller = self._authenticator.caller(request)
             call = dispatch.parse(request, moorwatch_operations())
             name = call.operation
-            body = await self._run(call, caller)
+            body = await self._run(call, caller, request)
             return dispatch.render(call, body)
         except AwsError as error:
             code = str(error.status)
@@ -118,7 +118,13 @@ class Gateway:
         finally:
             self._metrics.request(name, code, time.perf_counter() - started)
 
-    async def _run(self, call: dispatch.Call, caller: Caller) -> dict[str, object]:
+    def _address(self, request: Request) -> str:
+        """Where agents find us: as configured, or as this caller did when we listen on every address."""
+        if any(f"//{wildcard}:" in self._endpoint for wildcard in ("0.0.0.0", "[::]")):
+            return f"http://{request.headers.get('host', '')}"
+        return self._endpoint
+
+    async def _run(self, call: dispatch.Call, caller: Caller, request: Request) -> dict[str, object]:
         function = OPERATIONS.get((call.service, call.operation))
         if function is None:
             raise not_implemented(call.service, call.operation)
@@ -128,7 +134,7 @@ class Gateway:
             now=self._clock.now(),
             ids=self._ids,
             caller=caller.access_key_id,
-            endpoint=self._endpoint,
+            endpoint=self._address(request),
         )
         outcome = function(context, call.params)
         if outcome.changes:

@@ -211,6 +211,9 @@ class Sessions:
                 log.debug("container_instance=%s resend look", session.instance_arn)
             session.wake.clear()
             due = self._due(session, loop.time())
+            if due:
+                # The state may be ahead of the disk; what leaves here may not.
+                await self._store.flushed()
             for start in range(0, len(due), TASKS_A_MESSAGE):
                 await self._send_payload(session, due[start : start + TASKS_A_MESSAGE], loop.time())
 

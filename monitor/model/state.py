@@ -188,6 +188,8 @@ class State:
                     _remove(self._cluster_tasks, entity.cluster_arn, entity.arn)
                     if current.client_token:
                         self._drop_token(current)
+                    while self.stopped and self.stopped[0] not in self.tasks:
+                        self.stopped.popleft()
             case Service():
                 self.services.pop(entity.arn, None)
                 self._service_events.pop(entity.arn, None)

@@ -16,6 +16,7 @@ from monitor.model.task import (
     RUNNING,
     SERVICE_SCHEDULER_INITIATED,
     STOPPED,
+    TASK_FAILED_TO_START,
     UNHEALTHY,
     Task,
 )
@@ -96,9 +97,12 @@ class ServiceLook:
         """Count each ended task once: a failure lengthens the back-off, any end leaves a place to fill."""
         for task in sorted(self.ended, key=lambda t: (t.stopping_at or 0.0, t.arn)):
             self.plan.verbs.append(SettleTask(task.arn))
-            if task.standby:
-                continue
             primary = self.service.primary
+            if task.standby:
+                # One that cannot be made would be tried for ever: it ends the wish for standbys like a failed start.
+                if task.deployment_id == primary.id and task.stop_code == TASK_FAILED_TO_START:
+                    self._put_primary(backoff.count(primary, task, self.now))
+                continue
             if task.deployment_id == primary.id and backoff.is_failure(
                 task, self.snapshot.healthy_after_seconds
             ):

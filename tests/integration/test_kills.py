@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,9 +23,10 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 COUNT = 5
 
 
-@pytest.fixture
-def home(short_tmp: Path) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def home() -> Iterator[Stack]:
     """A stack with a Docker daemon of its own, so that even that may be killed."""
+    short_tmp = Path(tempfile.mkdtemp(prefix="mw-"))
     own = dockerd.own_daemon(short_tmp)
     if os.geteuid() != 0 or not own.binary:
         pytest.skip("only root can start a Docker daemon, and dockerd must be installed")
@@ -41,6 +44,7 @@ def home(short_tmp: Path) -> Iterator[Stack]:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{stack.log('control')}\n{stack.log('agent')}"
     yield stack
     done = stack.moorwatch("down")
+    shutil.rmtree(short_tmp, ignore_errors=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -48,6 +52,8 @@ def home(short_tmp: Path) -> Iterator[Stack]:
 def ecs(home: Stack) -> Iterator[Any]:
     client = home.client()
     yield client
+    client.delete_service(service="five", force=True)
+    wait_until(lambda: not containers(home), "the service is gone")
     client.close()
 
 

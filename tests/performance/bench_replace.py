@@ -187,7 +187,9 @@ def measure(rounds: int) -> list[Row]:
         bare, restart = Bare(client, starts), Restart(client, starts)
         cold = Service(client, starts, ecs, "bench-cold", 0)
         warm = Service(client, starts, ecs, "bench-warm", 2)
-        time.sleep(SETTLE_SECONDS)  # a task that ends sooner counts as a failed start, and is not what is measured
+        time.sleep(
+            SETTLE_SECONDS
+        )  # a task that ends sooner counts as a failed start, and is not what is measured
         pairs = [
             (Row("bare Docker API: die event, create, start"), bare),
             (Row("docker run --restart=always"), restart),
