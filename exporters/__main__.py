@@ -87,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command == "names":
         sys.stdout.write(names.markdown())
         return 0
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     host.raise_descriptor_limit()
     exporter = Exporter(options.cgroup_root, options.proc)
     address, port = options.listen
@@ -96,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         sys.stderr.write(f"cannot listen on {address} port {port}: {error.strerror}; choose with --listen\n")
         return 1
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(message)s")
     return serve(exporter, server, options.docker_host, options.interval)
 
 

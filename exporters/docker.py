@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import socket
 import threading
 import time
 from collections import deque
@@ -168,7 +169,7 @@ class _Follower:
         self._on_link(is_up)
 
     def _session(self) -> None:
-        client = docker.APIClient(base_url=self._url, version="auto", timeout=CALL_SECONDS)
+        client = _connect(self._url)
         ended = threading.Event()
         try:
             # The stream is opened before the list is made, and tells from `since` on: what happens in between is
@@ -220,17 +221,27 @@ class _Follower:
 
     def _answers(self) -> bool:
         try:
-            docker.APIClient(base_url=self._url, version="auto", timeout=CALL_SECONDS).close()
+            _connect(self._url).close()
         except Unreachable:
             return False
         return True
+
+
+def _connect(url: str) -> docker.APIClient:
+    """A client that speaks the daemon's own API version. Raises one of Unreachable."""
+    if url.startswith("unix://"):
+        # Looked at first, as the library leaves a socket open when it cannot connect.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(CALL_SECONDS)
+            probe.connect("/" + url.removeprefix("unix://").lstrip("/"))
+    return docker.APIClient(base_url=url, version="auto", timeout=CALL_SECONDS)
 
 
 def cause(error: BaseException) -> str:
     """The operating system's words, which client libraries wrap several times; else the error's own."""
     at: BaseException | None = error
     for _ in range(10):
-        if isinstance(at, OSError) and at.strerror:
+        if isinstance(at, OSError) and isinstance(at.strerror, str):
             return at.strerror
         if at is None:
             break

@@ -52,7 +52,7 @@ class Picker:
     def __init__(self, *wanted: bytes, start: bytes = b"") -> None:
         """What is before `start`, where the file has that, is not looked at."""
         self._wanted, self._start = wanted, start
-        self._layout = _Layout([], ())
+        self._layout = _Layout([], (None,) * len(wanted))
         self.nothing: list[int | None] = [None] * len(wanted)
 
     def pick(self, text: bytes) -> list[int | None]:

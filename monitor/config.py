@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -41,6 +42,7 @@ class Settings:
     container_cleanup_seconds: float = 3600.0
     stop_timeout_seconds: float = 30.0
     attributes: str = ""
+    shared: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -134,6 +136,10 @@ def _convert(name: str, kind: str, raw: Any, origin: str) -> Any:
             return int(raw)
         if kind == "float":
             return float(raw)
+        if kind == "bool":
+            return _BOOLEANS[str(raw).lower()]
+    except KeyError as error:
+        raise ConfigError(f"{name} = {raw!r} ({origin}) must be true or false") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{name} = {raw!r} ({origin}) must be a number") from error
     return str(raw)

@@ -22,6 +22,8 @@ PREFIX = "com.amazonaws.ecs."
 TASK_LABEL = f"{PREFIX}task-arn"
 CONTAINER_LABEL = f"{PREFIX}container-name"
 SERVICE_LABEL = "moorwatch.service"
+# Whose container it is: two agents may share one Docker daemon, and neither touches the other's.
+INSTANCE_LABEL = "moorwatch.container-instance"
 
 
 class BadPayload(Exception):
@@ -66,7 +68,7 @@ def container_name(payload: Mapping[str, Any], container: Mapping[str, Any]) -> 
 
 
 def create_body(
-    payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str, limits: TaskLimits
+    payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str, instance: str, limits: TaskLimits
 ) -> dict[str, Any]:
     """Raises BadPayload."""
     docker = container.get("dockerConfig") or {}
@@ -79,7 +81,7 @@ def create_body(
         config["Entrypoint"] = list(container["entryPoint"])
     environment = {"AWS_EXECUTION_ENV": "AWS_ECS_EC2", **(container.get("environment") or {})}
     config["Env"] = [f"{name}={value}" for name, value in environment.items()]
-    config["Labels"] = {**(config.get("Labels") or {}), **labels(payload, container, cluster)}
+    config["Labels"] = {**(config.get("Labels") or {}), **labels(payload, container, cluster, instance)}
     host["NetworkMode"] = mode
     host["CpuShares"] = min(max(MINIMUM_SHARES, int(container.get("cpu") or 0)), MAXIMUM_SHARES)
     _memory(host, int(container.get("memory") or 0), limits)
@@ -102,13 +104,16 @@ def create_body(
     return {**config, "HostConfig": host}
 
 
-def labels(payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str) -> dict[str, str]:
+def labels(
+    payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str, instance: str
+) -> dict[str, str]:
     return {
         f"{PREFIX}cluster": cluster,
         CONTAINER_LABEL: container["name"],
         TASK_LABEL: payload["arn"],
         f"{PREFIX}task-definition-family": str(payload.get("family", "")),
         f"{PREFIX}task-definition-version": str(payload.get("version", "")),
+        INSTANCE_LABEL: instance,
         SERVICE_LABEL: str(payload.get("serviceName") or ""),
     }
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
 from monitor.agent.local import Assignment, LocalState
-from monitor.agent.mapping import CONTAINER_LABEL, TASK_LABEL, BadPayload, TaskLimits
+from monitor.agent.mapping import CONTAINER_LABEL, INSTANCE_LABEL, TASK_LABEL, BadPayload, TaskLimits
 from monitor.agent.reports import Reports
 from monitor.agent.task_cgroup import TaskCgroups
 from monitor.agent.worker import Worker
@@ -62,6 +62,7 @@ class Roster:
         stop_seconds: float,
     ) -> None:
         self.workers: dict[str, Worker] = {}
+        self.instance_arn = ""
         self.reports: Reports | None = None
         self.tell: Tell | None = None
         self._engine, self._local, self._telemetry, self._clock = engine, local, telemetry, clock
@@ -118,7 +119,8 @@ class Roster:
             self,
             self._deaths,
             self._clock,
-            str(payload.get("taskClusterArn") or self.cluster),
+            str(payload.get("taskClusterArn") or self.cluster).rsplit("/", 1)[-1],
+            self.instance_arn.rsplit("/", 1)[-1],
             self._limits,
             self._stop_seconds,
         )
@@ -147,6 +149,7 @@ class Roster:
 
     async def restore(self) -> None:
         """Rebuild from the local file and Docker. Waits for Docker: without it nothing can be said of any task."""
+        self.instance_arn = await self._local.get("instance_arn")
         views = await self._containers()
         by_task: dict[str, list[ContainerView]] = {}
         for view in views:
@@ -157,8 +160,10 @@ class Roster:
                 self._ended[assignment.arn] = (assignment.ended_at, _group(assignment.payload))
                 continue
             self._restore_one(assignment, found)
+        mine = self.instance_arn.rsplit("/", 1)[-1]
         for arn, found in by_task.items():
-            await self._orphan(arn, found)
+            if mine and found[0].labels.get(INSTANCE_LABEL) == mine:
+                await self._orphan(arn, found)
 
     async def _containers(self) -> list[ContainerView]:
         while True:
@@ -208,7 +213,7 @@ class Roster:
             "desiredStatus": "RUNNING",
             "containers": containers,
             "serviceName": found[0].labels.get("moorwatch.service", ""),
-            "taskClusterArn": self.cluster,
+            "taskClusterArn": found[0].labels.get("com.amazonaws.ecs.cluster", self.cluster),
         }
         log.warning("task=%s found in Docker, unknown to the agent's own file: adopted", arn)
         await self._local.assign(arn, payload)
@@ -218,7 +223,7 @@ class Roster:
 
     def changed(self, worker: Worker) -> None:
         if self.reports is not None:
-            self.reports.submit(worker.arn, worker.report(self.cluster))
+            self.reports.submit(worker.arn, worker.report())
 
     def gone(self, worker: Worker, name: str, at: float) -> None:
         self._telemetry.last_look(worker.held[name].id)

@@ -126,6 +126,7 @@ class Session:
         answer = await self._client.call("RegisterContainerInstance", request)
         self.instance_arn = answer["containerInstance"]["containerInstanceArn"]
         await self._local.set("instance_arn", self.instance_arn)
+        self._roster.instance_arn = self.instance_arn
         found = await self._client.call(
             "DiscoverPollEndpoint",
             {"cluster": self._settings.cluster, "containerInstance": self.instance_arn, "zoneId": ""},
@@ -168,6 +169,7 @@ class Session:
             ),
             "moorwatch.capability.facts",
             "moorwatch.capability.standby",
+            *(["moorwatch.shared"] if self._settings.shared else []),
         ]
         return [{"name": n, "value": v} for n, v in valued.items()] + [{"name": n} for n in plain]
 

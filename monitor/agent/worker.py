@@ -82,6 +82,7 @@ class Worker:
         deaths: DeathWatch,
         clock: Clock,
         cluster: str,
+        instance: str,
         limits: Callable[[Mapping[str, Any]], TaskLimits],
         stop_seconds: float = DEFAULT_STOP_SECONDS,
     ) -> None:
@@ -95,7 +96,8 @@ class Worker:
         self.execution_stopped_at: float | None = None
         self.finished = False
         self._engine, self._outlet, self._deaths, self._clock = engine, outlet, deaths, clock
-        self._cluster, self._limits, self._stop_seconds = cluster, limits, stop_seconds
+        self._cluster, self._instance = cluster, instance
+        self._limits, self._stop_seconds = limits, stop_seconds
         self._given_at = asyncio.get_running_loop().time()
         self._wake = asyncio.Event()
         self._jobs: dict[str, asyncio.Task[None]] = {}
@@ -227,7 +229,7 @@ class Worker:
 
     async def _create(self, name: str) -> None:
         h = self.held[name]
-        body = create_body(self.payload, h.raw, self._cluster, self._limits(self.payload))
+        body = create_body(self.payload, h.raw, self._cluster, self._instance, self._limits(self.payload))
         docker_name = container_name(self.payload, h.raw)
         try:
             h.id = await self._engine.create(docker_name, body)
@@ -365,10 +367,10 @@ class Worker:
 
     # -- telling ------------------------------------------------------------------------------------
 
-    def report(self, cluster: str) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         """SubmitTaskStateChange: everything known now."""
         body: dict[str, Any] = {
-            "cluster": cluster,
+            "cluster": self._cluster,
             "task": self.arn,
             "status": "STOPPED" if self.finished else self._reportable(),
             "containers": [c for c in (self._container(n) for n in self.held) if c],

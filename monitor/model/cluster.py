@@ -11,6 +11,9 @@ from monitor.model.resources import Resources
 EXTERNAL_CAPABILITY = "ecs.capability.external"
 FACTS_CAPABILITY = "moorwatch.capability.facts"
 STANDBY_CAPABILITY = "moorwatch.capability.standby"
+# An instance that also takes tasks of clusters that have no instance of their own: the one machine of a small
+# installation. It stays registered, and counted, in its own cluster.
+SHARED_ATTRIBUTE = "moorwatch.shared"
 
 
 @dataclass(frozen=True, slots=True)

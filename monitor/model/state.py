@@ -15,7 +15,7 @@ from typing import Any
 
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
-from monitor.model.cluster import Cluster, ContainerInstance
+from monitor.model.cluster import SHARED_ATTRIBUTE, Cluster, ContainerInstance
 from monitor.model.event import Event
 from monitor.model.resources import Usage
 from monitor.model.service import Service
@@ -92,6 +92,19 @@ class State:
 
     def instances_of(self, cluster_arn: str) -> Iterator[ContainerInstance]:
         return (self.instances[a] for a in self._cluster_instances.get(cluster_arn, ()))
+
+    def capacity_of(self, cluster_arn: str) -> list[ContainerInstance]:
+        """The instances on which the cluster's tasks may be placed: its own; where it has none, the shared ones of
+        its account and region."""
+        own = [i for i in self.instances_of(cluster_arn) if i.status != "INACTIVE"]
+        if own:
+            return own
+        scope = arns.scope_of(cluster_arn)
+        return [
+            i
+            for i in self.instances.values()
+            if i.status != "INACTIVE" and SHARED_ATTRIBUTE in i.attributes and arns.scope_of(i.arn) == scope
+        ]
 
     def tasks_of(self, cluster_arn: str) -> Iterator[Task]:
         """Live and stopped ones, oldest first; warm standbys are not tasks to the outside and left out."""

@@ -105,7 +105,7 @@ class Placer:
         distinct = any(c.get("type") == "distinctInstance" for c in constraints)
         candidates: list[ContainerInstance] = []
         refusals: list[Refusal] = []
-        for instance in self._state.instances_of(cluster_arn):
+        for instance in self._state.capacity_of(cluster_arn):
             if instance.status != "ACTIVE" or instance.arn in avoid:
                 continue
             why = self.check(instance, needs)

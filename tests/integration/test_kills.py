@@ -53,7 +53,7 @@ def ecs(home: Stack) -> Iterator[Any]:
     client = home.client()
     yield client
     client.delete_service(service="five", force=True)
-    wait_until(lambda: not containers(home), "the service is gone")
+    client.get_waiter("services_inactive").wait(services=["five"], WaiterConfig={"Delay": 1})
     client.close()
 
 
@@ -95,6 +95,7 @@ def kill(home: Stack, name: str) -> None:
     pid = home.pid(name)
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: home.pid(name) != pid, f"{name} is started again")
+    wait_until(lambda: home.moorwatch("doctor").returncode == 0, "all is well again")
 
 
 @pytest.mark.parametrize("name", ["agent", "control", "dockerd"])
@@ -102,7 +103,6 @@ def test_killed_while_the_tasks_run(home: Stack, ecs: Any, name: str) -> None:
     five(ecs)
     before = wait_until(lambda: whole(home, ecs), "five tasks run")
     kill(home, name)
-    wait_until(lambda: home.moorwatch("doctor").returncode == 0, "all is well again")
     after = wait_until(lambda: whole(home, ecs), "five tasks run again")
     assert after == before
 
@@ -125,6 +125,7 @@ def test_a_container_that_dies_meanwhile_is_replaced_once(home: Stack, ecs: Any,
     client.close()
     os.kill(home.pid(name), signal.SIGKILL)
     os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: home.moorwatch("doctor").returncode == 0, "all is well again")
     after = wait_until(
         lambda: (found := whole(home, ecs)) and victim not in found and found, "it is replaced"
     )

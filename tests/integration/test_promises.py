@@ -94,8 +94,7 @@ def test_the_aws_cli_makes_a_service_of_two_containers_and_a_killed_one_is_repla
     stack: Stack, api: docker.APIClient, busybox_image: str
 ) -> None:
     aws(stack, "create-cluster", "--cluster-name", "shop")
-    aws(stack, "describe-clusters", "--clusters", "shop")
-    # The local agent serves the default cluster: that is where the service goes.
+    shop = ("--cluster", "shop")  # it has no instance of its own: the local one is shared
     definitions = json.dumps(
         [
             container(busybox_image, "app", cpu=128, memory=32, memoryReservation=24),
@@ -103,8 +102,18 @@ def test_the_aws_cli_makes_a_service_of_two_containers_and_a_killed_one_is_repla
         ]
     )
     aws(stack, "register-task-definition", "--family", "web", "--container-definitions", definitions)
-    aws(stack, "create-service", "--service-name", "web", "--task-definition", "web", "--desired-count", "3")
-    aws(stack, "wait", "services-stable", "--services", "web")
+    aws(
+        stack,
+        "create-service",
+        *shop,
+        "--service-name",
+        "web",
+        "--task-definition",
+        "web",
+        "--desired-count",
+        "3",
+    )
+    aws(stack, "wait", "services-stable", *shop, "--services", "web")
 
     found = running(api, "web")
     assert len(found) == 6
@@ -118,17 +127,17 @@ def test_the_aws_cli_makes_a_service_of_two_containers_and_a_killed_one_is_repla
     victim = next(c for c in found if c["Labels"][NAME] == "app")
     task_arn = victim["Labels"][TASK]
     api.kill(victim["Id"])
-    aws(stack, "wait", "tasks-stopped", "--tasks", task_arn)
-    task = aws(stack, "describe-tasks", "--tasks", task_arn)["tasks"][0]
+    aws(stack, "wait", "tasks-stopped", *shop, "--tasks", task_arn)
+    task = aws(stack, "describe-tasks", *shop, "--tasks", task_arn)["tasks"][0]
     assert task["stopCode"] == "EssentialContainerExited"
     assert task["stoppedReason"] == "Essential container in task exited"
     codes = {c["name"]: c.get("exitCode") for c in task["containers"]}
     assert codes == {"app": 137, "side": 137}
     assert not [c for c in running(api, "web") if c["Labels"][TASK] == task_arn]  # the sidecar is gone too
-    aws(stack, "wait", "services-stable", "--services", "web")
+    aws(stack, "wait", "services-stable", *shop, "--services", "web")
     assert len({c["Labels"][TASK] for c in running(api, "web")}) == 3
     assert len(running(api, "web")) == 6
-    arns = aws(stack, "list-tasks", "--service-name", "web")["taskArns"]
+    arns = aws(stack, "list-tasks", *shop, "--service-name", "web")["taskArns"]
     assert {c["Labels"][TASK] for c in running(api, "web")} == set(arns)
 
 

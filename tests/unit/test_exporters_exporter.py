@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -380,30 +380,24 @@ def test_threads_may_sample_scrape_and_tell_at_once(tmp_path: Path) -> None:
     root, proc = trees.v1_tree(tmp_path)
     exporter = Exporter(root, proc, now=lambda: STARTED)
     identity = replace(who(trees.CONTAINER), pid=trees.PID)
-    failures: list[BaseException] = []
 
-    def repeat(work: Callable[[], object]) -> threading.Thread:
-        def run() -> None:
-            try:
-                for _ in range(200):
-                    work()
-            except BaseException as error:
-                failures.append(error)
+    def repeat(work: Callable[[], object]) -> None:
+        for _ in range(200):
+            work()
 
-        return threading.Thread(target=run)
+    def stranger(kind: str) -> None:
+        exporter.on_event(RuntimeEvent(kind, "x", STARTED, labels={"name": "other"}))
 
-    threads = [
-        repeat(exporter.sample_all),
-        repeat(lambda: exporter.track(identity)),
-        repeat(lambda: exporter.forget(identity.id)),
-        repeat(lambda: (exporter.counts(), exporter.tracked(), exporter.last_words(identity.id))),
-        repeat(lambda: exporter.on_event(RuntimeEvent("start", "x", STARTED, labels={"name": "other"}))),
-        repeat(lambda: exporter.on_event(RuntimeEvent("destroy", "x", STARTED, labels={"name": "other"}))),
+    works: list[Callable[[], object]] = [
+        exporter.sample_all,
+        lambda: exporter.track(identity),
+        lambda: exporter.forget(identity.id),
+        lambda: (exporter.counts(), exporter.tracked(), exporter.last_words(identity.id)),
+        lambda: stranger("start"),
+        lambda: stranger("destroy"),
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(len(works)) as pool:
+        for future in [pool.submit(repeat, work) for work in works]:
+            future.result()
     assert exporter.read_errors == 0
     exporter.close()

@@ -130,9 +130,12 @@ def _known(ctx: Context, cluster_arn: str, params: Params) -> ContainerInstance 
 
 
 def _find_task(ctx: Context, params: Params) -> Task | None:
-    cluster = ctx.cluster(params.get("cluster"))
-    arn = ctx.task_arn(cluster, params.get("task") or "")
-    return ctx.state.tasks.get(arn)
+    """The task, by its ARN whatever cluster the agent names: a shared instance runs tasks of several."""
+    text = params.get("task") or ""
+    if not arns.is_arn(text):
+        text = ctx.task_arn(ctx.cluster(params.get("cluster")), text)
+    task = ctx.state.tasks.get(text)
+    return task if task is not None and arns.scope_of(task.arn) == ctx.scope else None
 
 
 def _container(raw: Mapping[str, Any]) -> ContainerReport:

@@ -162,7 +162,7 @@ def run_task(ctx: Context, params: Params) -> Outcome:
     check_strategy(strategy)
     group = params.get("group") or f"family:{definition.family}"
     needs = _needs(definition, _overrides(params, definition))
-    if not any(i.status != "INACTIVE" for i in ctx.state.instances_of(cluster.arn)):
+    if not ctx.state.capacity_of(cluster.arn):
         raise invalid_parameter("No Container Instances were found in your cluster.")
     placer = Placer(ctx.state)
     tasks: list[Task] = []
