@@ -62,6 +62,8 @@ def exit_meaning(container: Container) -> str:
     if (container.facts is not None and container.facts.oom_killed) or "OutOfMemory" in container.reason:
         return "killed by the kernel: it needed more memory than its limit"
     name = signal_of(code)
+    if name == "SIGKILL" and container.facts is not None:
+        return "killed from outside (docker kill, or a stop that outlasted its stopTimeout), not for want of memory"
     if name:
         return _SIGNAL.get(name, f"ended by {name}")
     return _EXIT.get(code, "the program chose this code; its log says more")
@@ -179,7 +181,7 @@ def next_steps(state: State, service: Service | None, task: Task | None, now: fl
     if service.complaint:
         steps.append(f"The service {service.complaint}")
     running, pending = views.counts(state.live_tasks_of_service(service.arn))
-    if not steps or running != service.desired_count:
+    if running != service.desired_count:
         steps.append(
             f"The service wants {service.desired_count}, runs {running}, and {pending} are starting."
         )

@@ -49,13 +49,10 @@ class ServiceLook:
         self.now = snapshot.now
         self.before = self.service = service
         self.ended = ended
-        live = list(snapshot.state.live_tasks_of_service(service.arn))
-        self.standbys = [t for t in live if t.standby and t.desired == RUNNING]
-        self.live = [t for t in live if not t.standby]
-        self.lost = [t for t in self.live if t.desired == RUNNING and self._is_lost(t)]
-        lost = {t.arn for t in self.lost}
-        self.wanted = [t for t in self.live if t.desired == RUNNING and t.arn not in lost]
-        self.bad = [t for t in self.wanted if self._is_unhealthy(t)]
+        self.census = take(snapshot, service, plan)
+        self.bad = self.census.bad_arns
+        self.standbys = list(self.census.standbys)
+        self.unplaced = ""  # why a task could not be placed in this look
         self.started = 0
         self.stopped: set[str] = set()
 
@@ -72,21 +69,6 @@ class ServiceLook:
             self._drain()
         if self.service != self.before:
             self.plan.verbs.append(UpdateService(self.service))
-
-    # -- looking ------------------------------------------------------------------------------------
-
-    def _is_lost(self, task: Task) -> bool:
-        instance = self.snapshot.state.instances.get(task.instance_arn)
-        return instance is None or instance.is_lost(self.now)
-
-    def _is_unhealthy(self, task: Task) -> bool:
-        if task.last != RUNNING or task.health != UNHEALTHY:
-            return False
-        grace_ends = (task.started_at or 0.0) + self.service.health_check_grace_seconds
-        if grace_ends > self.now:
-            self.plan.look_again(grace_ends)
-            return False
-        return True
 
     def _put_primary(self, deployment: Deployment) -> None:
         self.service = replace(self.service, deployments=(deployment, *self.service.deployments[1:]))
@@ -209,7 +191,12 @@ class ServiceLook:
 
     def _stop_surplus(self) -> None:
         service, primary = self.service, self.service.primary
-        healthy = [t for t in self.wanted if t.is_healthy and t not in self.bad]
+        # Of the newest deployment only proven tasks may let older ones go.
+        healthy = [
+            t
+            for t in self.wanted
+            if t not in self.bad and (self._is_proven(t) if t.deployment_id == primary.id else t.is_healthy)
+        ]
         lower = lower_bound(service.desired_count, service.minimum_healthy_percent)
         spare = stoppable(len(healthy), lower)
         old = [t for t in self.wanted if t.deployment_id != primary.id]
@@ -318,7 +305,7 @@ class ServiceLook:
         return (
             only_mine
             and len(mine) == self.service.desired_count
-            and all(t.is_healthy for t in mine)
+            and all(self._is_proven(t) for t in mine)
             and not self.started
             and not self.stopped
         )

@@ -139,6 +139,8 @@ def test_the_aws_cli_makes_a_service_of_two_containers_and_a_killed_one_is_repla
     assert len(running(api, "web")) == 6
     arns = aws(stack, "list-tasks", *shop, "--service-name", "web")["taskArns"]
     assert {c["Labels"][TASK] for c in running(api, "web")} == set(arns)
+    aws(stack, "delete-service", *shop, "--service", "web", "--force")
+    aws(stack, "wait", "services-inactive", *shop, "--services", "web")
 
 
 def test_a_task_size_bounds_its_containers_together(

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.model.errors import AwsError
@@ -20,6 +20,7 @@ from tests.conformance.test_wire_operations import made, seen
 
 ECS = "AmazonEC2ContainerServiceV20141113"
 OURS = frozenset({"ExplainTask"})
+unhurried = settings(deadline=None)  # a busy machine is no defect
 _ecs_names = sorted(models.operation_names("ecs"))
 
 _scalars = st.one_of(
@@ -73,6 +74,7 @@ def answered(request: Request) -> None:
         assert json.loads(response.body)["__type"] == found.code
 
 
+@unhurried
 @given(
     st.sampled_from(_ecs_names), st.lists(_json, min_size=1, max_size=5), st.randoms(use_true_random=False)
 )
@@ -82,6 +84,7 @@ def test_spoilt_parameters(name: str, garbage: list[Any], chance: random.Random)
     answered(Request("POST", "/", "", {"x-amz-target": f"{ECS}.{name}"}, body))
 
 
+@unhurried
 @given(
     st.one_of(
         st.sampled_from(
@@ -110,6 +113,7 @@ _field_names = st.one_of(
 )
 
 
+@unhurried
 @given(
     st.sampled_from(sorted(models.operation_names("sts"))),
     st.lists(st.tuples(_field_names, st.text(max_size=8)), max_size=6),
@@ -121,11 +125,13 @@ def test_any_form(action: str, fields: list[tuple[str, str]], query: str, kind: 
     answered(Request("POST", "/", query, {"content-type": kind} if kind else {}, body))
 
 
+@unhurried
 @given(st.binary(max_size=200), st.text(max_size=60))
 def test_any_bytes_as_form(body: bytes, query: str) -> None:
     answered(Request("POST", "/", query, {"content-type": "application/x-www-form-urlencoded"}, body))
 
 
+@unhurried
 @given(st.sampled_from(_ecs_names), st.randoms(use_true_random=False))
 def test_decode_of_encode_is_the_same(name: str, chance: random.Random) -> None:
     """For every shape: requests decoded from what they encode to, and answers too."""
@@ -135,6 +141,7 @@ def test_decode_of_encode_is_the_same(name: str, chance: random.Random) -> None:
         assert shapes.decode(shape, json.loads(json.dumps(answers.encode(shape, value)))) == value
 
 
+@unhurried
 @given(st.sampled_from(_ecs_names), st.text(max_size=12))
 def test_an_answer_with_a_member_the_model_does_not_know_is_a_defect(name: str, extra: str) -> None:
     shape = models.operation("ecs", name).output_shape
@@ -143,6 +150,7 @@ def test_an_answer_with_a_member_the_model_does_not_know_is_a_defect(name: str, 
             answers.encode(shape, {extra: 1})
 
 
+@unhurried
 @given(st.text())
 def test_any_message_of_an_error_arrives(message: str) -> None:
     for headers in ({"x-amz-target": ECS}, {"content-type": "application/x-www-form-urlencoded"}):
@@ -154,6 +162,7 @@ def test_any_message_of_an_error_arrives(message: str) -> None:
             assert ET.fromstring(response.body).findtext("Error/Code") == "ClientException"
 
 
+@unhurried
 @given(_json.filter(lambda value: isinstance(value, dict)))
 def test_our_own_operations_take_any_bounded_object(params: dict[str, Any]) -> None:
     request = Request(
@@ -167,6 +176,7 @@ def test_our_own_operations_take_any_bounded_object(params: dict[str, Any]) -> N
 # -- the agent's messages ---------------------------------------------------------------------------------
 
 
+@unhurried
 @given(st.text(min_size=1, max_size=64), st.dictionaries(st.text(max_size=8), _json, max_size=4))
 def test_agent_messages_come_back(kind: str, message: dict[str, Any]) -> None:
     assert agent.decode(agent.encode(kind, message)) == (kind, message)
@@ -192,6 +202,7 @@ _frames = st.one_of(
 )
 
 
+@unhurried
 @given(_frames, st.booleans())
 def test_any_frame_is_a_message_or_bad(frame: str | bytes, is_telemetry: bool) -> None:
     found = read_frame(frame, is_telemetry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.model import ShapeResolver
 
 from monitor.model.errors import AwsError
 from monitor.wire import answers, models, shapes
@@ -137,6 +138,79 @@ def test_timestamps_are_epoch_seconds(at: float) -> None:
 )
 def test_times_that_are_none(at: Any, code: str) -> None:
     assert refusal("SubmitTaskStateChange", {"pullStartedAt": at})[0] == code
+
+
+# What no shape of ECS has yet: a union of several, keys with rules, blobs, a shape within itself.
+SHAPES = {
+    "All": {
+        "type": "structure",
+        "members": {
+            "union": {"shape": "Union"},
+            "map": {"shape": "Map"},
+            "blob": {"shape": "Blob"},
+            "ratio": {"shape": "Ratio"},
+            "self": {"shape": "All"},
+        },
+    },
+    "Union": {
+        "type": "structure",
+        "union": True,
+        "members": {"one": {"shape": "Key"}, "two": {"shape": "Key"}},
+    },
+    "Map": {"type": "map", "key": {"shape": "Key"}, "value": {"shape": "Key"}, "max": 2},
+    "Key": {"type": "string", "min": 2},
+    "Blob": {"type": "blob"},
+    "Ratio": {"type": "double", "max": 1},
+}
+ALL = ShapeResolver(SHAPES).get_shape_by_name("All")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"union": {"one": "ab"}}, {"map": {"ab": "cd"}}, {"ratio": 0.5}, {"self": {"self": {"map": {}}}}],
+)
+def test_shapes_that_pass(value: dict[str, Any]) -> None:
+    assert shapes.decode(ALL, value) == value
+    assert answers.encode(ALL, value) == value
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"union": {"one": "ab", "two": "cd"}}, "'one, two' at 'union' failed to satisfy constraint: "
+                                                "Member must have exactly one of its members set"),
+        ({"map": {"a": "bc"}}, "Value 'a' at 'map.key' failed"),
+        ({"map": {"ab": "c"}}, "Value 'c' at 'map.ab' failed"),
+        ({"map": {"ab": "cd", "ef": "gh", "ij": "kl"}}, "Value '3 entries' at 'map' failed"),
+        ({"ratio": 1.5}, "Value '1.5' at 'ratio' failed to satisfy constraint: Member must have value less than"),
+        ({"self": {"self": {"ratio": 2}}}, "at 'self.self.ratio' failed"),
+    ],
+)  # fmt: skip
+def test_shapes_that_do_not(value: dict[str, Any], message: str) -> None:
+    with pytest.raises(AwsError) as refused:
+        shapes.decode(ALL, value)
+    assert refused.value.code == "InvalidParameterException"
+    assert message in refused.value.message
+
+
+def test_a_shape_within_itself_is_bounded() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(shapes.MAX_DEPTH + 1):
+        deep = {"self": deep}
+    with pytest.raises(
+        AwsError, match=r"The value at self\.self\.self\.self is nested more than 32 levels deep"
+    ):
+        shapes.decode(ALL, deep)
+
+
+def test_blobs_are_base64() -> None:
+    assert shapes.decode(ALL, {"blob": "AP8="}) == {"blob": b"\x00\xff"}
+    assert answers.encode(ALL, {"blob": b"\x00\xff"}) == {"blob": "AP8="}
+    for wrong in ("AP8", "é", 1):
+        with pytest.raises(AwsError, match="blob must be a base64 string"):
+            shapes.decode(ALL, {"blob": wrong})
+    with pytest.raises(answers.BadOutput, match="Blob is a blob"):
+        answers.encode(ALL, {"blob": "AP8="})
 
 
 def _hook(details: Any) -> dict[str, Any]:
