@@ -102,7 +102,7 @@ class Unreadable(Exception):
 
 
 class Hierarchies:
-    """Where the cgroup hierarchies are mounted, read once."""
+    """Where the cgroup hierarchies are mounted; read again when one is asked for that was not there."""
 
     def __init__(self, root: Path = ROOT, proc: Path = PROC) -> None:
         self._root, self._proc = root, proc
@@ -118,11 +118,11 @@ class Hierarchies:
 
     def folder(self, controller: str, path: str) -> Path | None:
         """The folder of the cgroup `path` in the controller's hierarchy; None where that does not show."""
+        if controller not in self._mounts:
+            self._mounts = self._read()
         mount = self._mounts.get(controller)
         if mount is None:
-            if self._mounts:
-                return None
-            return self._root / controller / path.lstrip("/")
+            return None if self._mounts else self._root / controller / path.lstrip("/")
         # A mount that shows only a part (in a container) has that part's path cut off.
         if mount.root != "/":
             if not f"{path}/".startswith(f"{mount.root}/"):

@@ -165,7 +165,9 @@ class ControlMetrics(Collector):
         )
         for s in services:
             key = [self.cluster_label(s.cluster_arn), s.name]
-            live = [t for t in self._state.live_tasks_of_service(s.arn) if not t.standby]
+            live = [
+                t for t in self._state.live_tasks_of_service(s.arn) if not t.standby and not t.is_given_up
+            ]
             up = sum(1 for t in live if t.last == RUNNING)
             early = sum(1 for t in live if tasks.ORDER[t.last] < tasks.ORDER[RUNNING])
             desired.add_metric(key, s.desired_count)

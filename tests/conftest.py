@@ -207,6 +207,7 @@ class _RunningStack:
             "MOORWATCH_ACCOUNT": account,
             "MOORWATCH_DOCKER_HOST": docker_url,
             "MOORWATCH_REGION": "us-east-1",
+            "MOORWATCH_STOP_TIMEOUT_SECONDS": "5",  # many test containers do not listen to SIGTERM
         }
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("MOORWATCH_", "AWS_"))}
         self.stack = Stack(state, port, agent_port, account, docker_url, {**kept, **own, **extra})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -43,12 +44,20 @@ class DockerEngine:
     def __init__(self, url: str = "", observe: Observe | None = None) -> None:
         self.url = url or DEFAULT_SOCKET
         self._observe = observe or (lambda _op, _seconds, _ok: None)
-        self._client = docker.APIClient(
-            base_url=self.url, version="1.41", timeout=CALL_SECONDS, max_pool_size=THREADS + WAITERS
-        )
+        self._connecting = threading.Lock()
+        self._connected: docker.APIClient | None = None
         self._pool = ThreadPoolExecutor(THREADS, "docker")
         # Waiting for an end blocks a thread until the daemon has seen it: apart, so that starts never queue behind.
         self._waiters = ThreadPoolExecutor(WAITERS, "docker-wait")
+
+    def _client(self) -> docker.APIClient:
+        """Made at the first call, in a thread: it asks the daemon which API version both speak."""
+        with self._connecting:
+            if self._connected is None:
+                self._connected = docker.APIClient(
+                    base_url=self.url, version="auto", timeout=CALL_SECONDS, max_pool_size=THREADS + WAITERS
+                )
+            return self._connected
 
     async def _call(
         self,
@@ -61,7 +70,7 @@ class DockerEngine:
         loop = asyncio.get_running_loop()
         started, ok = monotonic(), False
         try:
-            job = functools.partial(_translated, what, function, *args, **kwargs)
+            job = functools.partial(_translated, what, self._client, function, *args, **kwargs)
             result = await loop.run_in_executor(pool or self._pool, job)
             ok = True
             return result
@@ -73,8 +82,8 @@ class DockerEngine:
                 self._observe(what, monotonic() - started, ok)
 
     async def info(self) -> EngineInfo:
-        raw = await self._call("info", self._client.info)
-        version = await self._call("version", self._client.version)
+        raw = await self._call("info", docker.APIClient.info)
+        version = await self._call("version", docker.APIClient.version)
         return EngineInfo(
             version=version.get("Version", ""),
             api_version=version.get("ApiVersion", ""),
@@ -86,58 +95,61 @@ class DockerEngine:
         )
 
     async def ping(self) -> None:
-        await self._call("ping", self._client.ping)
+        await self._call("ping", docker.APIClient.ping)
 
     async def pull(self, image: str) -> None:
         name, tag = _split(image)
-        await self._call("pull", _pull, self._client, name, tag, image)
+        await self._call("pull", _pull, name, tag, image)
 
     async def create(self, name: str, config: Mapping[str, Any]) -> str:
-        return await self._call("create", _create, self._client, name, config)
+        return await self._call("create", _create, name, config)
 
     async def start(self, container_id: str) -> ContainerView:
-        raw = await self._call("start", _start, self._client, container_id)
+        raw = await self._call("start", _start, container_id)
         return view(raw)
 
     async def inspect(self, container_id: str) -> ContainerView:
-        return view(await self._call("inspect", self._client.inspect_container, container_id))
+        return view(await self._call("inspect", docker.APIClient.inspect_container, container_id))
 
     async def wait(self, container_id: str) -> ContainerView:
-        return view(await self._call("wait", _wait, self._client, container_id, pool=self._waiters))
+        return view(await self._call("wait", _wait, container_id, pool=self._waiters))
 
     async def signal(self, container_id: str, signal: str) -> None:
-        await self._call("kill", _signal, self._client, container_id, signal)
+        await self._call("kill", _signal, container_id, signal)
 
     async def remove(self, container_id: str) -> None:
         try:
-            await self._call("remove", self._client.remove_container, container_id, v=True, force=True)
+            await self._call("remove", docker.APIClient.remove_container, container_id, v=True, force=True)
         except Vanished:
             return
 
     async def log_tail(self, container_id: str, lines: int) -> list[str]:
-        raw = await self._call("logs", _logs, self._client, container_id, lines)
+        raw = await self._call("logs", _logs, container_id, lines)
         text = raw[-lines * 4096 :].decode("utf-8", "replace")
         return [line[:4096] for line in text.splitlines()][-lines:]
 
     async def list_ids(self, label: str) -> list[str]:
         found = await self._call(
-            "list", self._client.containers, all=True, quiet=True, filters={"label": [label]}
+            "list", docker.APIClient.containers, all=True, quiet=True, filters={"label": [label]}
         )
         return [c["Id"] for c in found]
 
     async def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
         self._waiters.shutdown(wait=False, cancel_futures=True)
-        self._client.close()
+        if self._connected is not None:
+            self._connected.close()
 
 
 # -- in the threads -----------------------------------------------------------------------------------
 
 
-def _translated(what: str, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    """Run the call; the SDK's errors become ours."""
+def _translated(
+    what: str, client: Callable[[], docker.APIClient], function: Callable[..., T], *args: Any, **kwargs: Any
+) -> T:
+    """Run the call on the client; the SDK's errors become ours."""
     try:
-        return function(*args, **kwargs)
+        return function(client(), *args, **kwargs)
     except docker.errors.NotFound as error:
         if "No such image" in str(error.explanation):
             raise ImageMissing(str(error.explanation)) from error

@@ -25,9 +25,13 @@ class Events:
             self._metrics.exporter.on_event(event)
             if event.kind == "health_status" and event.health and not loop.is_closed():
                 loop.call_soon_threadsafe(self._roster.health, event.container_id, event.health.upper())
+            elif event.kind == "die" and not loop.is_closed():
+                loop.call_soon_threadsafe(self._roster.died, event.container_id)
 
         def on_snapshot(found: Sequence[ContainerIdentity]) -> None:
             self._metrics.exporter.replace(found)
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(self._roster.running, {i.id for i in found})
 
         thread = threading.Thread(
             target=exporters.docker.follow,

@@ -12,6 +12,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from exporters.host import raise_descriptor_limit
 from monitor.agent.docker import DockerEngine
 from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.events import Events
@@ -89,6 +90,7 @@ async def _info(engine: DockerEngine) -> EngineInfo:
 
 async def _work(settings: Settings) -> None:
     clock = SystemClock()
+    raise_descriptor_limit()  # each container keeps some fifteen files open
     metrics = AgentMetrics(clock)
     engine = DockerEngine(settings.docker_host, metrics.docker_call)
     local = LocalState(settings.state / "agent.sqlite")

@@ -79,6 +79,8 @@ def create_body(
         config["Cmd"] = list(container["command"])
     if container.get("entryPoint"):
         config["Entrypoint"] = list(container["entryPoint"])
+    if container.get("stopTimeout") is not None:
+        config["StopTimeout"] = int(container["stopTimeout"])  # so that `docker stop` keeps to it too
     environment = {"AWS_EXECUTION_ENV": "AWS_ECS_EC2", **(container.get("environment") or {})}
     config["Env"] = [f"{name}={value}" for name, value in environment.items()]
     config["Labels"] = {**(config.get("Labels") or {}), **labels(payload, container, cluster, instance)}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from monitor.agent.death import DeathWatch
@@ -32,6 +32,10 @@ class Telemetry(Protocol):
     """What the roster needs of the metrics side."""
 
     def track(self, view: ContainerView) -> None: ...
+    def declare(self, cluster: str, service: str, containers: Sequence[str]) -> None:
+        """A task of the service is on its way: its failure counters exist from now on, at 0."""
+        ...
+
     def last_words(self, container_id: str) -> tuple[int | None, int | None]:
         """(memory at the last sample, peak memory) of a container, in bytes."""
         ...
@@ -125,6 +129,7 @@ class Roster:
             self._stop_seconds,
         )
         self.workers[worker.arn] = worker
+        self._telemetry.declare(worker.cluster, str(payload.get("serviceName") or ""), list(worker.held))
         return worker
 
     def _run(self, worker: Worker) -> None:
@@ -276,6 +281,19 @@ class Roster:
         self._ended[arn] = (self._clock.now(), _group(worker.payload))
         await self._local.ended(arn, self._clock.now())
         self._clean.set()
+
+    def died(self, container_id: str) -> None:
+        """Docker's die event: no news where the process is watched."""
+        for worker in self.workers.values():
+            if worker.died(container_id):
+                return
+
+    def running(self, container_ids: Set[str]) -> None:
+        """All containers that run, after a break of Docker's event stream: whoever else was thought to has ended."""
+        for worker in self.workers.values():
+            for held in worker.held.values():
+                if held.seen.phase == "RUNNING" and held.id not in container_ids:
+                    worker.look_again(held.id)
 
     def health(self, container_id: str, health: str) -> None:
         """Docker's health event."""

@@ -78,6 +78,9 @@ class Telemetry:
     def track(self, view: ContainerView) -> None:
         self._track(view)
 
+    def declare(self, cluster: str, service: str, containers: Sequence[str]) -> None:
+        self._exporter.declare_service(cluster, service, containers)
+
     def last_look(self, container_id: str) -> None:
         """The process is gone and its memory freed, but the cgroup still tells the peak: what it held is from the
         sample before, what it held at most from one taken now."""

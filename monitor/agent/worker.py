@@ -9,17 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, ImageMissing, Vanished
+from monitor.agent.held import Held, container_report
 from monitor.agent.mapping import BadPayload, TaskLimits, container_name, create_body, task_spec
 from monitor.clock import Clock
 from monitor.scheduler import host
 from monitor.scheduler.host import (
     CREATED,
-    NONE,
     RUNNING,
     STOPPED,
     Create,
@@ -54,25 +54,6 @@ class Outlet(Protocol):
     async def ended(self, worker: Worker, name: str, view: ContainerView) -> None: ...
 
 
-@dataclass(slots=True)
-class Held:
-    """One container of the task, as the worker knows it."""
-
-    raw: Mapping[str, Any]
-    seen: Seen = field(default_factory=Seen)
-    id: str = ""
-    view: ContainerView | None = None
-    reason: str = ""
-    stop_asked_at: float | None = None
-    health_since: float = 0.0
-    over: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def stopped(self, **known: Any) -> None:
-        """The container is over."""
-        self.seen = replace(self.seen, phase=STOPPED, **known)
-        self.over.set()
-
-
 class Worker:
     def __init__(
         self,
@@ -96,7 +77,7 @@ class Worker:
         self.execution_stopped_at: float | None = None
         self.finished = False
         self._engine, self._outlet, self._deaths, self._clock = engine, outlet, deaths, clock
-        self._cluster, self._instance = cluster, instance
+        self.cluster, self._instance = cluster, instance
         self._limits, self._stop_seconds = limits, stop_seconds
         self._given_at = asyncio.get_running_loop().time()
         self._wake = asyncio.Event()
@@ -229,7 +210,7 @@ class Worker:
 
     async def _create(self, name: str) -> None:
         h = self.held[name]
-        body = create_body(self.payload, h.raw, self._cluster, self._instance, self._limits(self.payload))
+        body = create_body(self.payload, h.raw, self.cluster, self._instance, self._limits(self.payload))
         docker_name = container_name(self.payload, h.raw)
         try:
             h.id = await self._engine.create(docker_name, body)
@@ -295,10 +276,29 @@ class Worker:
     # -- ends ---------------------------------------------------------------------------------------
 
     def _watch(self, name: str, view: ContainerView) -> None:
-        """Watch the process, and ask Docker for the end beside it."""
-        self._deaths.watch(view.id, view.pid, lambda: self._process_gone(name))
+        """Watch the process. Where that cannot be done (a daemon elsewhere, a process already gone) Docker is asked
+        to tell of the end."""
+        if not self._deaths.watch(view.id, view.pid, lambda: self._process_gone(name)):
+            self._ask_for_end(name)
+
+    def _ask_for_end(self, name: str) -> None:
         if name not in self._watchers:
             self._watchers[name] = asyncio.create_task(self._await_end(name), name=f"end-{self.arn[-8:]}")
+
+    def died(self, container_id: str) -> bool:
+        """Docker says that the container ended. Whether it is one of this task's."""
+        for name, h in self.held.items():
+            if h.id == container_id:
+                self._deaths.forget(container_id)
+                self._process_gone(name)
+                return True
+        return False
+
+    def look_again(self, container_id: str) -> None:
+        """The container was not among those that run: ask Docker, which knows; a list may be older than a start."""
+        for name, h in self.held.items():
+            if h.id == container_id and h.seen.phase == RUNNING:
+                self._ask_for_end(name)
 
     def _process_gone(self, name: str) -> None:
         h = self.held[name]
@@ -311,6 +311,7 @@ class Worker:
         h.stopped()
         log.debug("task=%s container=%s process gone", self.arn, name)
         self._outlet.gone(self, name, now)
+        self._ask_for_end(name)
         self._wake.set()
 
     async def _await_end(self, name: str) -> None:
@@ -370,10 +371,10 @@ class Worker:
     def report(self) -> dict[str, Any]:
         """SubmitTaskStateChange: everything known now."""
         body: dict[str, Any] = {
-            "cluster": self._cluster,
+            "cluster": self.cluster,
             "task": self.arn,
             "status": "STOPPED" if self.finished else self._reportable(),
-            "containers": [c for c in (self._container(n) for n in self.held) if c],
+            "containers": self._container_reports(),
         }
         times = {
             "pullStartedAt": self.pull_started_at,
@@ -394,34 +395,7 @@ class Worker:
             else ("PENDING" if now == STOPPED else now)
         )
 
-    def _container(self, name: str) -> dict[str, Any] | None:
-        h = self.held[name]
-        if h.seen.phase in (NONE, CREATED) and not self.finished:
-            return None
-        has_ended = h.seen.phase == STOPPED
-        if has_ended and h.seen.exit_code is None and not h.seen.error and not self.finished:
-            has_ended = False  # gone, exit code still to come
-        body: dict[str, Any] = {"containerName": name, "status": "STOPPED" if has_ended else "RUNNING"}
-        if h.id:
-            body["runtimeId"] = h.id
-        if has_ended and h.seen.exit_code is not None:
-            body["exitCode"] = h.seen.exit_code
-        if h.reason:
-            body["reason"] = h.reason[:1024]
-        bindings = self._bindings(h)
-        if bindings:
-            body["networkBindings"] = bindings
-        return body
-
-    def _bindings(self, h: Held) -> list[dict[str, Any]]:
-        if self.payload.get("networkMode") == "host":
-            return [
-                {
-                    "bindIP": "0.0.0.0",
-                    "containerPort": p["containerPort"],
-                    "hostPort": p["containerPort"],
-                    "protocol": p.get("protocol") or "tcp",
-                }
-                for p in h.raw.get("portMappings") or ()
-            ]
-        return [dict(p) for p in h.view.ports] if h.view else []
+    def _container_reports(self) -> list[dict[str, Any]]:
+        mode = str(self.payload.get("networkMode") or "")
+        found = (container_report(name, h, mode, self.finished) for name, h in self.held.items())
+        return [report for report in found if report is not None]

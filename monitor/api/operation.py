@@ -65,9 +65,21 @@ class Context:
         if not arns.is_arn(name):
             return arns.cluster(self.scope, name)
         parsed = arns.parse(name)
-        if parsed.kind != "cluster":
-            raise invalid_parameter(f"Invalid identifier: {name!r} is not a cluster ARN.")
+        if parsed.kind != "cluster" or len(parsed.parts) != 1:
+            raise invalid_parameter(f"Invalid identifier: {name[:256]!r} is not a cluster ARN.")
+        self._check_scope(parsed.scope)
         return name
+
+    def _check_scope(self, scope: Scope) -> None:
+        """State is one account's in one region: an ARN of another is refused even where it exists."""
+        if scope.account != self.scope.account:
+            raise invalid_parameter(
+                f"Identifier is for {scope.account[:64]}. Your accountId is {self.scope.account}"
+            )
+        if scope.region != self.scope.region:
+            raise invalid_parameter(
+                f"Identifier is for {scope.region[:64]}. Your region is {self.scope.region}"
+            )
 
     def task_arn(self, cluster: Cluster, text: str) -> str:
         """The ARN of a task named by id or ARN. Raises InvalidParameterException."""
@@ -120,8 +132,8 @@ class Context:
             name = parsed.parts[0]
         family, colon, revision = name.partition(":")
         if colon:
-            if not revision.isdecimal():
-                raise client_exception(f"Invalid revision number. Number: {revision}")
+            if not (revision.isascii() and revision.isdecimal() and len(revision) < 16):
+                raise client_exception(f"Invalid revision number. Number: {revision[:64]}")
             found = self.state.definitions.get(arns.task_definition(self.scope, family, int(revision)))
             if found is None:
                 raise unknown

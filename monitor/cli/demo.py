@@ -59,3 +59,10 @@ def ensure(api: Api, settings: Settings) -> bool:
         api.ecs("CreateService", service)
     write_private(mark, "The demo service was created once; remove this file to have it created again.\n")
     return True
+
+
+def is_running(api: Api, settings: Settings) -> bool:
+    """Whether all tasks of the demo service run."""
+    asked = {"cluster": settings.cluster, "services": [NAME]}
+    services = api.ecs("DescribeServices", asked).get("services", ())
+    return any(service.get("runningCount", 0) >= DESIRED_COUNT for service in services)

@@ -25,7 +25,7 @@ from monitor.config import ConfigError, Settings
 from monitor.model.errors import AwsError
 
 DOCKERD, CONTROL, AGENT = "dockerd", "control", "agent"
-DOCKER_SECONDS, CONTROL_SECONDS, AGENT_SECONDS = 60.0, 60.0, 90.0
+DOCKER_SECONDS, CONTROL_SECONDS, AGENT_SECONDS, DEMO_SECONDS = 60.0, 60.0, 90.0, 15.0
 PATIENCE_SECONDS = {AGENT: 10.0, CONTROL: 15.0, DOCKERD: 30.0}
 
 Say = Callable[[str], None]
@@ -173,6 +173,8 @@ class Launch:
         try:
             if demo.ensure(api, self.settings):
                 self._say(f"created the demo service '{demo.NAME}' in cluster '{self.settings.cluster}'")
+                # so that a first look shows it; when it takes longer, `status` says why
+                self._supervisor.wait_for(lambda: demo.is_running(api, self.settings), DEMO_SECONDS)
         except (AwsError, ApiUnreachable) as error:
             self._say(f"without the demo service: {error}")
 

@@ -28,6 +28,7 @@ from monitor.wire import agent as wire
 log = logging.getLogger("moorwatch.sessions")
 
 TASKS_A_MESSAGE = 20
+BYTES_A_MESSAGE = 256 * 1024
 RESEND_SECONDS = 10.0
 
 
@@ -214,8 +215,8 @@ class Sessions:
             if due:
                 # The state may be ahead of the disk; what leaves here may not.
                 await self._store.flushed()
-            for start in range(0, len(due), TASKS_A_MESSAGE):
-                await self._send_payload(session, due[start : start + TASKS_A_MESSAGE], loop.time())
+            for batch in self._batches(due):
+                await self._send_payload(session, batch, loop.time())
 
     def _due(self, session: Session, now: float) -> list[Task]:
         """Tasks whose present wish the agent was not told, or was told and did not acknowledge."""
@@ -236,9 +237,25 @@ class Sessions:
                 due.append(task)
         return due
 
-    async def _send_payload(self, session: Session, tasks: Sequence[Task], now: float) -> None:
+    def _batches(self, due: Sequence[Task]) -> list[list[tuple[Task, dict[str, Any]]]]:
+        """Orders in messages that an agent's frame limit takes: definitions may be 64 KiB each."""
+        batches: list[list[tuple[Task, dict[str, Any]]]] = []
+        size = 0
+        for task in due:
+            order = task_payload(self._store.state, task)
+            bytes_more = len(wire.encode("", order))
+            if not batches or size + bytes_more > BYTES_A_MESSAGE or len(batches[-1]) >= TASKS_A_MESSAGE:
+                batches.append([])
+                size = 0
+            batches[-1].append((task, order))
+            size += bytes_more
+        return batches
+
+    async def _send_payload(
+        self, session: Session, batch: Sequence[tuple[Task, dict[str, Any]]], now: float
+    ) -> None:
         message_id = self._ids.uuid()
-        for task in tasks:
+        for task, _ in batch:
             session.orders[task.arn] = Order(task.desired, task.standby, now, message_id)
         message = {
             "clusterArn": session.cluster_arn,
@@ -246,7 +263,7 @@ class Sessions:
             "messageId": message_id,
             "seqNum": self._sequence(),
             "generatedAt": self._sequence(),
-            "tasks": [task_payload(self._store.state, t) for t in tasks],
+            "tasks": [order for _, order in batch],
         }
         await session.socket.send(wire.encode("PayloadMessage", message))
 

@@ -136,7 +136,9 @@ class State:
     def _log(self, event: Event) -> None:
         self.seq = max(self.seq, event.seq)
         self.events.append(event)
-        if event.service_arn and event.kind == "service":
+        service = self.services.get(event.service_arn)
+        # On a replay, events of an earlier service of the same name are not this one's.
+        if service is not None and event.kind == "service" and event.at >= service.created_at:
             kept = self._service_events.setdefault(event.service_arn, deque(maxlen=SERVICE_EVENTS_KEPT))
             kept.append(event)
 
@@ -190,7 +192,9 @@ class State:
         _remove(self._live_by_instance, task.instance_arn, task.arn)
         if task.service_arn:
             _remove(self._live_by_service, task.service_arn, task.arn)
-        self._usage[task.instance_arn].remove(task.needs)
+        usage = self._usage.get(task.instance_arn)
+        if usage is not None:  # None: the instance was dropped first
+            usage.remove(task.needs)
 
     def _drop(self, entity: Entity) -> None:
         match entity:

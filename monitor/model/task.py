@@ -126,9 +126,17 @@ class Task:
         return HEALTHY
 
     @property
+    def has_health_check(self) -> bool:
+        return any(c.essential and c.has_health_check for c in self.containers)
+
+    @property
     def is_healthy(self) -> bool:
         """RUNNING and, where an essential container has a check, HEALTHY."""
         if self.last != RUNNING or self.desired != RUNNING:
             return False
-        checked = any(c.essential and c.has_health_check for c in self.containers)
-        return not checked or self.health == HEALTHY
+        return not self.has_health_check or self.health == HEALTHY
+
+    @property
+    def is_given_up(self) -> bool:
+        """Its instance was lost and it has been replaced: whether it runs, nobody knows."""
+        return self.last != STOPPED and self.desired == STOPPED and self.stop_code == INFRASTRUCTURE_HEALTH

@@ -36,11 +36,16 @@ def is_failure(task: Task, healthy_after_seconds: float) -> bool:
 
 
 def lifetime(task: Task) -> float:
-    """Seconds it ran; 0 when it never did."""
-    if task.started_at is None:
+    """Seconds it ran, by the earliest end that is known; 0 when it never did.
+
+    The start is told by our clock and `execution_stopped_at` by the agent's: one that lies before the start says
+    that the clocks differ, and counts for nothing.
+    """
+    started = task.started_at
+    if started is None:
         return 0.0
-    end = task.execution_stopped_at or task.stopping_at or task.stopped_at or task.started_at
-    return max(0.0, end - task.started_at)
+    ends = (task.execution_stopped_at, task.stopping_at, task.stopped_at)
+    return min((end - started for end in ends if end is not None and end >= started), default=0.0)
 
 
 def count(deployment: Deployment, task: Task, now: float) -> Deployment:

@@ -7,6 +7,7 @@ whether they run, and nothing may wait for their end.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from monitor.model.service import Service
@@ -29,9 +30,10 @@ class Census:
     def bad_arns(self) -> frozenset[str]:
         return frozenset(t.arn for t in self.bad)
 
-    def holding(self) -> set[str]:
-        """Deployments that still have tasks."""
-        return {t.deployment_id for group in (self.live, self.lost, self.standbys) for t in group}
+    def holding(self, stopped: Set[str]) -> set[str]:
+        """Deployments that still have tasks; of what is `stopped` in this look only tasks that ran are waited for."""
+        held = {t.deployment_id for t in self.live}
+        return held | {t.deployment_id for t in (*self.lost, *self.standbys) if t.arn not in stopped}
 
 
 def take(snapshot: Snapshot, service: Service, plan: Plan) -> Census:

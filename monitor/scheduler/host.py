@@ -108,6 +108,9 @@ def _start(c: ContainerSpec, seen: Mapping[str, Seen], waited_seconds: float) ->
         if condition == "SUCCESS" and other.phase == STOPPED and other.exit_code not in (0, None):
             reason = f"dependency {name} ended with exit code {other.exit_code}, not 0"
             return [GiveUp(c.name, f"TaskDependencyError: {reason}")]
+        if condition == "HEALTHY" and other.phase == STOPPED:
+            reason = f"dependency {name} ended, so that it can never be HEALTHY"
+            return [GiveUp(c.name, f"TaskDependencyError: {reason}")]
         if not _holds(other, condition):
             if c.start_timeout is not None and condition != "START" and waited_seconds > c.start_timeout:
                 reason = f"dependency {name} was not {condition} within startTimeout ({c.start_timeout:g} s)"

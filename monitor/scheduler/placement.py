@@ -6,6 +6,7 @@ given order, ties broken by the instance's ARN so that the same state always giv
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from monitor.model.state import State
 AVAILABILITY_ZONE = "ecs.availability-zone"
 AGENT = "AGENT"
 ATTRIBUTE = "ATTRIBUTE"
+DISTINCT_INSTANCE = "DISTINCT_INSTANCE"
 NO_INSTANCES = "NO ACTIVE INSTANCES"
 
 DEFAULT_STRATEGY: tuple[Mapping[str, str], ...] = (
@@ -31,7 +33,7 @@ _CLOSEST = {
     "RESOURCE:MEMORY": "has insufficient memory available",
     AGENT: 'encountered error "AGENT"',
     ATTRIBUTE: "is missing an attribute required by your task",
-    "DISTINCT_INSTANCE": "already runs a task of this group, and the placement constraint is distinctInstance",
+    DISTINCT_INSTANCE: "already runs a task of this group, and the placement constraint is distinctInstance",
 }
 
 
@@ -49,6 +51,11 @@ class Refusal:
             return f"{start} Reason: No Container Instances were found in your cluster."
         why = _CLOSEST.get(self.reason, f'encountered error "{self.reason}"')
         return f"{start} The closest matching (container-instance {short(self.instance_arn)}) {why}."
+
+    @property
+    def is_for_want_of_room(self) -> bool:
+        """Whether a task that ends can make the place."""
+        return self.reason.startswith("RESOURCE:") or self.reason == DISTINCT_INSTANCE
 
 
 class Placer:
@@ -78,7 +85,7 @@ class Placer:
         candidates, refusals = self._filter(cluster_arn, group, needs, constraints, avoid)
         if not candidates:
             return _closest(refusals)
-        best = self._rank(candidates, group, strategy or DEFAULT_STRATEGY)
+        best = self._rank(candidates, cluster_arn, group, strategy or DEFAULT_STRATEGY)
         self.take(best.arn, group, needs)
         return best
 
@@ -102,38 +109,58 @@ class Placer:
         constraints: Sequence[Mapping[str, str]],
         avoid: frozenset[str],
     ) -> tuple[list[ContainerInstance], list[Refusal]]:
-        distinct = any(c.get("type") == "distinctInstance" for c in constraints)
+        distinct = is_distinct(constraints)
         candidates: list[ContainerInstance] = []
         refusals: list[Refusal] = []
         for instance in self._state.capacity_of(cluster_arn):
             if instance.status != "ACTIVE" or instance.arn in avoid:
                 continue
             why = self.check(instance, needs)
-            if why is None and distinct and self._count(instance.arn, group):
-                why = "DISTINCT_INSTANCE"
+            if why is None and distinct and self._runs(instance.arn, group):
+                why = DISTINCT_INSTANCE
             if why is None:
                 candidates.append(instance)
             else:
                 refusals.append(Refusal(why, instance.arn))
         return candidates, refusals
 
+    def take_distinct(self, instance_arn: str, group: str) -> bool:
+        """Whether a standby of `group` may be started there although each of its tasks needs an instance of its own;
+        if so, the instance is taken."""
+        if self._runs(instance_arn, group):
+            return False
+        self._extra[instance_arn, group] = self._extra.get((instance_arn, group), 0) + 1
+        return True
+
+    def _runs(self, instance_arn: str, group: str) -> bool:
+        """Whether the instance has a task of the group: also one that is still stopping, but not a standby."""
+        if self._extra.get((instance_arn, group)):
+            return True
+        return any(t.group == group and not t.standby for t in self._state.live_tasks_on(instance_arn))
+
     def _count(self, instance_arn: str, group: str) -> int:
         running = sum(1 for t in self._state.live_tasks_on(instance_arn) if t.group == group and t.is_wanted)
         return running + self._extra.get((instance_arn, group), 0)
 
     def _rank(
-        self, candidates: list[ContainerInstance], group: str, strategy: Iterable[Mapping[str, str]]
+        self,
+        candidates: list[ContainerInstance],
+        cluster_arn: str,
+        group: str,
+        strategy: Iterable[Mapping[str, str]],
     ) -> ContainerInstance:
         left = candidates
         for step in strategy:
             if len(left) == 1:
                 return left[0]
-            scores = self._scores(left, group, step)
+            scores = self._scores(left, cluster_arn, group, step)
             best = min(scores)
             left = [i for i, score in zip(left, scores, strict=True) if score == best]
         return min(left, key=lambda i: (self.usage(i.arn).tasks, i.arn))
 
-    def _scores(self, instances: list[ContainerInstance], group: str, step: Mapping[str, str]) -> list[float]:
+    def _scores(
+        self, instances: list[ContainerInstance], cluster_arn: str, group: str, step: Mapping[str, str]
+    ) -> list[float]:
         kind, field = step.get("type", ""), step.get("field", "")
         if kind == "binpack":
             return [self._left(i, field) for i in instances]
@@ -141,10 +168,10 @@ class Placer:
             if field in ("instanceId", "host", ""):
                 return [float(self._count(i.arn, group)) for i in instances]
             name = field.removeprefix("attribute:")
-            totals: dict[str, int] = {}
-            for i in instances:
-                value = i.attributes.get(name, "")
-                totals[value] = totals.get(value, 0) + self._count(i.arn, group)
+            # Instances that are full take no task, but what they run counts for their zone.
+            totals: Counter[str] = Counter()
+            for i in self._state.capacity_of(cluster_arn):
+                totals[i.attributes.get(name, "")] += self._count(i.arn, group)
             return [float(totals[i.attributes.get(name, "")]) for i in instances]
         return [0.0 for _ in instances]
 
@@ -155,9 +182,13 @@ class Placer:
         return float(instance.resources.memory - usage.memory)
 
 
+def is_distinct(constraints: Iterable[Mapping[str, str]]) -> bool:
+    return any(c.get("type") == "distinctInstance" for c in constraints)
+
+
 def _closest(refusals: list[Refusal]) -> Refusal:
     """The refusal nearest to a yes: resources before constraints before a missing agent."""
-    order = {"RESOURCE:PORTS": 0, "RESOURCE:CPU": 1, "RESOURCE:MEMORY": 2, "DISTINCT_INSTANCE": 3, AGENT: 9}
+    order = {"RESOURCE:PORTS": 0, "RESOURCE:CPU": 1, "RESOURCE:MEMORY": 2, DISTINCT_INSTANCE: 3, AGENT: 9}
     return min(
         refusals, key=lambda r: (order.get(r.reason, 5), r.instance_arn), default=Refusal(NO_INSTANCES)
     )

@@ -143,7 +143,8 @@ def changes(plan: Plan, state: State, now: float, ids: Ids) -> list[Change]:
             case StopTasks():
                 stopped = [stop(current(a), verb.reason, now) for a in verb.task_arns]
                 for task in stopped:
-                    put(replace(task, version=task.version + 1))
+                    # What follows from this end is in the same plan: there is nothing left to count.
+                    put(replace(task, version=task.version + 1, settled=True))
                 shown = [t for t in stopped if not t.standby]
                 if verb.service_arn and shown:
                     out.append(_said(state.services[verb.service_arn], _stopped(shown), now, ids))

@@ -6,10 +6,12 @@ The same snapshot gives the same plan, and a plan once applied leaves nothing mo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.event import Reason
 from monitor.model.service import ACTIVE, DRAINING, Service
-from monitor.model.task import STOPPED, TERMINATION_NOTICE, Task
+from monitor.model.task import RUNNING, STOPPED, TERMINATION_NOTICE, Task
 from monitor.scheduler.placement import Placer
 from monitor.scheduler.plan import CloseTask, Forget, Plan, SettleTask
 from monitor.scheduler.replicas import ServiceLook
@@ -19,8 +21,7 @@ from monitor.scheduler.snapshot import Snapshot
 def reconcile(snapshot: Snapshot) -> Plan:
     plan = Plan()
     placer = Placer(snapshot.state)
-    ended = _ended_by_service(snapshot, plan)
-    _close_orphans(snapshot, plan)
+    ended = _ended_by_service(snapshot, plan, _close_orphans(snapshot, plan))
     for service in list(snapshot.state.services.values()):
         if service.status in (ACTIVE, DRAINING):
             ServiceLook(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
@@ -29,10 +30,10 @@ def reconcile(snapshot: Snapshot) -> Plan:
     return plan
 
 
-def _ended_by_service(snapshot: Snapshot, plan: Plan) -> dict[str, list[Task]]:
+def _ended_by_service(snapshot: Snapshot, plan: Plan, orphans: Iterable[Task]) -> dict[str, list[Task]]:
     """Tasks whose end has not been counted yet; those of no living service are settled here."""
     ended: dict[str, list[Task]] = {}
-    for task in snapshot.state.unsettled.values():
+    for task in [*snapshot.state.unsettled.values(), *orphans]:
         service = snapshot.state.services.get(task.service_arn)
         if service is not None and service.status in (ACTIVE, DRAINING):
             ended.setdefault(task.service_arn, []).append(task)
@@ -41,14 +42,19 @@ def _ended_by_service(snapshot: Snapshot, plan: Plan) -> dict[str, list[Task]]:
     return ended
 
 
-def _close_orphans(snapshot: Snapshot, plan: Plan) -> None:
-    """Tasks on an instance that was deregistered by force cannot report any more."""
+def _close_orphans(snapshot: Snapshot, plan: Plan) -> list[Task]:
+    """Tasks on an instance that was deregistered by force cannot report any more. Returns those that were meant to
+    run: their end is news."""
     reason = Reason(TERMINATION_NOTICE, "Container instance was deregistered while the task was on it.")
+    orphans: list[Task] = []
     for instance in snapshot.state.instances.values():
         if instance.status != "INACTIVE":
             continue
         for task in snapshot.state.live_tasks_on(instance.arn):
             plan.verbs.append(CloseTask(task.arn, reason))
+            if task.desired == RUNNING:
+                orphans.append(task)
+    return orphans
 
 
 def _look_at_instances(snapshot: Snapshot, plan: Plan) -> None:

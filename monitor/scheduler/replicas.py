@@ -7,6 +7,7 @@ verbs to the plan; the service itself is put once, at the end, and only when it 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from monitor.model.event import Reason
@@ -15,13 +16,12 @@ from monitor.model.task import (
     INFRASTRUCTURE_HEALTH,
     RUNNING,
     SERVICE_SCHEDULER_INITIATED,
-    STOPPED,
     TASK_FAILED_TO_START,
-    UNHEALTHY,
     Task,
 )
 from monitor.scheduler import backoff
-from monitor.scheduler.placement import Placer, Refusal
+from monitor.scheduler.census import take
+from monitor.scheduler.placement import Placer, Refusal, is_distinct
 from monitor.scheduler.plan import (
     Explain,
     Plan,
@@ -33,11 +33,16 @@ from monitor.scheduler.plan import (
     UpdateService,
 )
 from monitor.scheduler.rolling import lower_bound, startable, stoppable, upper_bound
+from monitor.scheduler.scale_in import by_least_loss
 from monitor.scheduler.snapshot import Snapshot
 
 STEADY_AGAIN_SECONDS = 6 * 3600.0
 COMPLAIN_AGAIN_SECONDS = 6 * 3600.0
 IMPAIRED = "is unable to consistently start tasks successfully."
+BLOCKED = (
+    "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update "
+    "the minimumHealthyPercent or maximumPercent value and try again."
+)
 OWED_KEPT = 50
 
 
@@ -52,7 +57,7 @@ class ServiceLook:
         self.census = take(snapshot, service, plan)
         self.bad = self.census.bad_arns
         self.standbys = list(self.census.standbys)
-        self.unplaced = ""  # why a task could not be placed in this look
+        self.is_full = False  # no instance had room for a task in this look
         self.started = 0
         self.stopped: set[str] = set()
 
@@ -69,6 +74,21 @@ class ServiceLook:
             self._drain()
         if self.service != self.before:
             self.plan.verbs.append(UpdateService(self.service))
+
+    # -- looking ------------------------------------------------------------------------------------
+
+    def _is_proven(self, task: Task) -> bool:
+        """Healthy, and without a health check also RUNNING long enough to show that it stays."""
+        if not task.is_healthy:
+            return False
+        proven_at = (task.started_at or self.now) + self.snapshot.healthy_after_seconds
+        if task.has_health_check or proven_at <= self.now:
+            return True
+        self.plan.look_again(proven_at)
+        return False
+
+    def _is_primary(self, task: Task) -> bool:
+        return task.deployment_id == self.service.primary.id
 
     def _put_primary(self, deployment: Deployment) -> None:
         self.service = replace(self.service, deployments=(deployment, *self.service.deployments[1:]))
@@ -101,7 +121,7 @@ class ServiceLook:
         primary = self.service.primary
         if not primary.backoff_step and not primary.failed_tasks:
             return
-        for task in self.wanted:
+        for task in self.census.wanted:
             if task.deployment_id != primary.id or task.last != RUNNING or task.created_at < primary.step_at:
                 continue
             proven_at = (task.started_at or self.now) + self.snapshot.healthy_after_seconds
@@ -114,46 +134,55 @@ class ServiceLook:
 
     def _start(self) -> None:
         primary = self.service.primary
-        good = [t for t in self.wanted if t.deployment_id == primary.id and t not in self.bad]
+        good = [t for t in self.census.wanted if self._is_primary(t) and t.arn not in self.bad]
         missing = self.service.desired_count - len(good)
         if missing <= 0:
             if primary.owed:
                 self._put_primary(replace(primary, owed=()))
+            self.service = replace(self.service, complaint="")
             return
-        # Lost tasks do not hold a place: nobody can say whether they run.
-        alive = len(self.live) - len(self.lost)
-        upper = max(upper_bound(self.service.desired_count, self.service.maximum_percent), 1)
-        count = startable(missing, upper, alive)
         if primary.retry_at > self.now:
             self.plan.look_again(primary.retry_at)
             return
-        count -= self._promote(count)
-        self._place(count)
+        upper = max(upper_bound(self.service.desired_count, self.service.maximum_percent), 1)
+        count = startable(missing, upper, len(self.census.live))
+        empty_places = deque(self._empty_places())
+        self._promote(count, empty_places)
+        self._place(count - self.started, empty_places)
+        owed = tuple(p for p in empty_places if p in primary.owed)
+        if self.started == missing:
+            owed, self.service = (), replace(self.service, complaint="")
+        self._put_primary(replace(self.service.primary, owed=owed))
+        if not count:
+            self._say_blocked()
 
-    def _next_owed(self) -> str:
-        primary = self.service.primary
-        if not primary.owed:
-            return ""
-        self._put_primary(replace(primary, owed=primary.owed[1:]))
-        return primary.owed[0]
+    def _empty_places(self) -> list[str]:
+        """Tasks to be replaced, in order: those that ended, the lost, the unhealthy that have no replacement yet."""
+        taken = {t.replaces for t in self.census.wanted}
+        lost = sorted(self.census.lost, key=lambda t: (-t.created_at, t.arn))
+        return [*self.service.primary.owed, *(t.arn for t in [*lost, *self.census.bad] if t.arn not in taken)]
 
-    def _promote(self, count: int) -> int:
-        primary, promoted = self.service.primary, 0
+    def _promote(self, count: int, empty_places: deque[str]) -> None:
         for task in list(self.standbys):
-            if promoted == count:
+            if self.started == count:
                 break
-            instance = self.snapshot.state.instances.get(task.instance_arn)
-            usable = instance is not None and instance.takes_tasks and task.last != STOPPED
-            if task.deployment_id != primary.id or not usable:
+            if not self._is_primary(task) or not self._may_start(task):
                 continue
-            self.plan.verbs.append(PromoteTask(task.arn, self._next_owed()))
+            self.plan.verbs.append(PromoteTask(task.arn, _next(empty_places)))
             self.standbys.remove(task)
-            promoted += 1
-        self.started += promoted
-        return promoted
+            self.started += 1
 
-    def _place(self, count: int) -> None:
-        definition = self.snapshot.state.definitions[self.service.primary.definition_arn]
+    def _may_start(self, standby: Task) -> bool:
+        instance = self.snapshot.state.instances.get(standby.instance_arn)
+        if instance is None or not instance.takes_tasks:
+            return False
+        if not is_distinct(self.service.placement_constraints):
+            return True
+        return self.placer.take_distinct(standby.instance_arn, standby.group)
+
+    def _place(self, count: int, empty_places: deque[str]) -> None:
+        primary = self.service.primary
+        definition = self.snapshot.state.definitions[primary.definition_arn]
         starts: list[Start] = []
         refusal: Refusal | None = None
         while len(starts) < count:
@@ -167,17 +196,29 @@ class ServiceLook:
             if isinstance(spot, Refusal):
                 refusal = spot
                 break
-            starts.append(Start(spot.arn, self._next_owed()))
+            starts.append(Start(spot.arn, _next(empty_places)))
         if starts:
             self.started += len(starts)
-            self.plan.verbs.append(
-                StartTasks(self.service.arn, self.service.primary.id, definition.arn, tuple(starts))
-            )
+            self.plan.verbs.append(StartTasks(self.service.arn, primary.id, definition.arn, tuple(starts)))
         if refusal is not None:
-            self.plan.refusals.append((self.service.arn, refusal.reason))
-            self._complain(refusal.sentence())
+            self._refused(refusal)
         elif count:
             self.service = replace(self.service, complaint="")
+
+    def _refused(self, refusal: Refusal) -> None:
+        self.is_full = refusal.is_for_want_of_room
+        if self.is_full and self.census.stopping:
+            return  # an ending task of ours still holds what is needed: it will be free in a moment
+        self.plan.refusals.append((self.service.arn, refusal.reason))
+        self._complain(refusal.sentence())
+
+    def _say_blocked(self) -> None:
+        """Tell when the percentages allow neither a start nor a stop, and nothing under way will change that."""
+        census = self.census
+        lower = lower_bound(self.service.desired_count, self.service.minimum_healthy_percent)
+        waits = census.stopping or census.bad or not all(t.is_healthy for t in census.wanted)
+        if not waits and len(census.wanted) <= lower:
+            self._complain(BLOCKED)
 
     def _complain(self, message: str) -> None:
         """Say a problem once, and again only when it changed or six hours have passed (as ECS does)."""
@@ -190,78 +231,59 @@ class ServiceLook:
     # -- stopping -----------------------------------------------------------------------------------
 
     def _stop_surplus(self) -> None:
-        service, primary = self.service, self.service.primary
+        service = self.service
+        wanted = [t for t in self.census.wanted if t.arn not in self.bad]
         # Of the newest deployment only proven tasks may let older ones go.
-        healthy = [
-            t
-            for t in self.wanted
-            if t not in self.bad and (self._is_proven(t) if t.deployment_id == primary.id else t.is_healthy)
-        ]
+        healthy = {t.arn for t in wanted if (self._is_proven(t) if self._is_primary(t) else t.is_healthy)}
         lower = lower_bound(service.desired_count, service.minimum_healthy_percent)
         spare = stoppable(len(healthy), lower)
-        old = [t for t in self.wanted if t.deployment_id != primary.id]
-        new = [t for t in self.wanted if t.deployment_id == primary.id]
-        scaled_in = Reason(
-            SERVICE_SCHEDULER_INITIATED, f"Scaling activity initiated by (deployment {primary.id})"
-        )
-        surplus = [t for t in self._by_least_loss(old) if t not in self.bad]
-        good_new = [t for t in new if t not in self.bad]
-        surplus += self._by_least_loss(good_new)[: max(0, len(good_new) - service.desired_count)]
+        old = [t for t in wanted if not self._is_primary(t)]
+        new = [t for t in wanted if self._is_primary(t)]
+        surplus = by_least_loss(old, self.census.wanted)
+        if len(new) > service.desired_count:
+            surplus += by_least_loss(new, self.census.wanted)[: len(new) - service.desired_count]
         chosen: list[Task] = []
         for task in surplus:
-            if task in healthy:
+            if task.arn in healthy:
                 if spare <= 0:
                     continue
                 spare -= 1
             chosen.append(task)
-        self._order_stop(chosen, scaled_in)
-        self._stop_bad(len(healthy) - sum(1 for t in chosen if t in healthy))
+        self._order_stop(chosen, self._scaled_in())
+        self._stop_bad(len(healthy) - sum(1 for t in chosen if t.arn in healthy))
         self._stop_lost()
 
+    def _scaled_in(self) -> Reason:
+        text = f"Scaling activity initiated by (deployment {self.service.primary.id})"
+        return Reason(SERVICE_SCHEDULER_INITIATED, text)
+
     def _stop_bad(self, healthy: int) -> None:
-        """Unhealthy tasks go once their replacements are healthy, or at once when there is no room to start
+        """Unhealthy tasks go once their replacements are healthy; one of them at once when there is no room to start
         the replacements first."""
-        if not self.bad:
+        bad, desired = self.census.bad, self.service.desired_count
+        if not bad:
             return
-        desired = self.service.desired_count
-        upper = upper_bound(desired, self.service.maximum_percent)
-        has_room = upper > len(self.live) - len(self.lost)
-        replacements_under_way = self.started or any(
-            not t.is_healthy and t not in self.bad for t in self.wanted
-        )
-        must_make_room = not has_room and not replacements_under_way
         reason = Reason(SERVICE_SCHEDULER_INITIATED, "Task failed container health checks")
+        upper = upper_bound(desired, self.service.maximum_percent)
+        has_room = upper > len(self.census.live) and not self.is_full
+        replacements_under_way = self.started or any(
+            not t.is_healthy and t.arn not in self.bad for t in self.census.wanted
+        )
         if healthy >= desired:
-            self._order_stop(self.bad, reason)
-        elif must_make_room:
-            self._order_stop(self.bad[:1], reason)
+            self._order_stop(bad, reason)
+        elif not has_room and not replacements_under_way and not self.census.stopping and not self.stopped:
+            self._order_stop(bad[:1], reason)
 
     def _stop_lost(self) -> None:
         """A lost task is given up only for a replacement, or when it is not needed: with nowhere else to run
         it may well be running still."""
-        if not self.lost:
-            return
-        needed = max(0, self.service.desired_count - len(self.wanted) - self.started)
+        needed = max(0, self.service.desired_count - len(self.census.wanted) - self.started)
         reason = Reason(
             INFRASTRUCTURE_HEALTH,
             "The container agent of the task's container instance was lost; task replaced.",
         )
-        ordered = sorted(self.lost, key=lambda t: (t.created_at, t.arn))
+        ordered = sorted(self.census.lost, key=lambda t: (t.created_at, t.arn))
         self._order_stop(ordered[needed:], reason)
-
-    def _by_least_loss(self, tasks: list[Task]) -> list[Task]:
-        """Not yet running first, then from the instance with most tasks of the service, newest first."""
-        load: dict[str, int] = {}
-        for task in self.wanted:
-            load[task.instance_arn] = load.get(task.instance_arn, 0) + 1
-        ordered: list[Task] = []
-        left = sorted(tasks, key=lambda t: (-t.created_at, t.arn))
-        while left:
-            pick = min(left, key=lambda t: (t.is_healthy, -load[t.instance_arn]))
-            load[pick.instance_arn] -= 1
-            left.remove(pick)
-            ordered.append(pick)
-        return ordered
 
     def _order_stop(self, tasks: list[Task], reason: Reason) -> None:
         fresh = [t.arn for t in tasks if t.desired == RUNNING and t.arn not in self.stopped]
@@ -276,10 +298,11 @@ class ServiceLook:
         primary, wish = self.service.primary, self.service.warm_standby
         if not self.service.desired_count or primary.backoff_step:
             wish = 0
-        mine = [t for t in self.standbys if t.deployment_id == primary.id]
-        surplus = [t for t in self.standbys if t.deployment_id != primary.id] + mine[wish:]
+        mine = [t for t in self.standbys if self._is_primary(t)]
+        surplus = [t for t in self.standbys if not self._is_primary(t)] + mine[wish:]
+        surplus += self.census.lost_standbys
         self._order_stop(surplus, Reason(SERVICE_SCHEDULER_INITIATED, "Warm standby is not needed."))
-        running = sum(1 for t in self.wanted if t.deployment_id == primary.id and t.last == RUNNING)
+        running = sum(1 for t in self.census.wanted if self._is_primary(t) and t.last == RUNNING)
         if len(mine) >= wish or running < self.service.desired_count:
             return
         definition = self.snapshot.state.definitions[primary.definition_arn]
@@ -299,20 +322,18 @@ class ServiceLook:
     # -- deployments and steady state ---------------------------------------------------------------
 
     def _is_settled(self) -> bool:
-        primary = self.service.primary
-        mine = [t for t in self.wanted if t.deployment_id == primary.id]
-        only_mine = len(mine) == len(self.live) and not self.lost
+        census = self.census
+        mine = [t for t in census.wanted if self._is_primary(t)]
         return (
-            only_mine
-            and len(mine) == self.service.desired_count
+            len(mine) == len(census.live) == self.service.desired_count
+            and all(t.arn in self.stopped for t in census.lost)
             and all(self._is_proven(t) for t in mine)
             and not self.started
-            and not self.stopped
+            and self.stopped.isdisjoint(t.arn for t in mine)
         )
 
     def _finish_deployments(self) -> None:
-        primary = self.service.primary
-        holding = {t.deployment_id for t in self.live} | {t.deployment_id for t in self.standbys}
+        primary, holding = self.service.primary, self.census.holding(self.stopped)
         kept = tuple(d for d in self.service.deployments[1:] if d.id in holding)
         if kept != self.service.deployments[1:]:
             self.service = replace(self.service, deployments=(primary, *kept))
@@ -341,14 +362,14 @@ class ServiceLook:
 
     def _drain(self) -> None:
         """DRAINING: stop everything, then INACTIVE."""
-        primary = self.service.primary
-        reason = Reason(
-            SERVICE_SCHEDULER_INITIATED, f"Scaling activity initiated by (deployment {primary.id})"
-        )
-        self._order_stop([*self.wanted, *self.standbys], reason)
-        self._order_stop(self.lost, reason)
-        remaining = [t for t in self.live if t.last != STOPPED and not self._is_lost(t)]
-        if not remaining and not self.standbys:
+        census = self.census
+        standbys = [*self.standbys, *census.lost_standbys]
+        self._order_stop([*census.wanted, *census.lost, *standbys], self._scaled_in())
+        if not census.live:
             self.service = replace(
-                self.service, status="INACTIVE", deployments=(primary,), inactive_at=self.now
+                self.service, status="INACTIVE", deployments=(self.service.primary,), inactive_at=self.now
             )
+
+
+def _next(empty_places: deque[str]) -> str:
+    return empty_places.popleft() if empty_places else ""

@@ -23,7 +23,8 @@ class Store(Protocol):
     state: State
 
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
-        """Apply now; the result resolves when durable. Raises StoreError when the store has failed."""
+        """Apply now; the result resolves when durable. Raises StoreError when the store has failed, CodecError (with
+        nothing applied) for what cannot be stored."""
         ...
 
     def flushed(self) -> Awaitable[None]:

@@ -41,7 +41,11 @@ def kind_of(entity: Entity) -> str:
 
 
 def encode(entity: Entity | Event) -> bytes:
-    return _ENCODER.encode(entity)
+    """Raises CodecError: half a character, say, has no bytes."""
+    try:
+        return _ENCODER.encode(entity)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        raise CodecError(f"cannot store a {type(entity).__name__}: {error}") from error
 
 
 def decode(kind: str, body: bytes) -> Entity:

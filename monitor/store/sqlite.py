@@ -10,16 +10,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from monitor.model.state import EVENTS_IN_MEMORY, SERVICE_EVENTS_KEPT, Change, Drop, Log, Put, State
 from monitor.store import codec
 from monitor.store.base import StoreError, Subscriber
+
+log = logging.getLogger("moorwatch.store")
 
 EVENTS_ON_DISK = 100_000
 _SCHEMA = """
@@ -46,6 +50,7 @@ class SqliteStore:
         self._subscribers: list[Subscriber] = []
         self._listeners: list[Callable[[], None]] = []
         self._last: asyncio.Future[None] | None = None
+        self._is_closed = False
         self._thread = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -60,6 +65,9 @@ class SqliteStore:
             raise self.failed.result()
         if not changes:
             return self.flushed()
+        if self._is_closed:
+            raise StoreError(f"{self.path} is closed")
+        _check(changes)
         applied = self.state.apply(changes)
         done: asyncio.Future[None] = self._loop.create_future()
         # A waiter that went away (a client hung up) must not turn a failed write into a stray warning.
@@ -85,6 +93,7 @@ class SqliteStore:
 
     async def close(self) -> None:
         """Write what is queued, then close the file."""
+        self._is_closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
@@ -110,7 +119,9 @@ class SqliteStore:
         try:
             if batches:
                 self._write(batches)
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:
+            # The top of the thread's loop: whatever it is, memory is ahead of the disk and nobody may go on.
+            log.exception("state=%s cannot be written", self.path)
             failure = StoreError(
                 f"cannot write {self.path}: {error}; free space or mend the disk, then start again"
             )
@@ -143,9 +154,30 @@ class SqliteStore:
     def _fail(self, batches: list[_Batch], failure: StoreError) -> None:
         if not self.failed.done():
             self.failed.set_result(failure)
+        batches = [*batches, *self._unwritten()]
         for _, done in batches:
             if done is not None and not done.done():
                 done.set_exception(failure)
+
+    def _unwritten(self) -> list[_Batch]:
+        """What was committed before the failure was known here; the thread has ended and takes no more."""
+        batches: list[_Batch] = []
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                return batches
+            if item is not None:
+                batches.append(item)
+
+
+def _check(changes: Sequence[Change]) -> None:
+    """Raises codec.CodecError for what could not be stored, before anything is applied."""
+    for change in changes:
+        if isinstance(change, Put):
+            codec.encode(change.entity)
+        elif isinstance(change, Log):
+            codec.encode(change.event)
 
 
 def _write_change(db: sqlite3.Connection, change: Change) -> None:
@@ -167,7 +199,9 @@ def _write_change(db: sqlite3.Connection, change: Change) -> None:
 def _load(path: Path) -> tuple[sqlite3.Connection, State]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.fchmod(handle, 0o600)  # also a file that was there already: it holds containers' environments
+        os.close(handle)
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
@@ -189,15 +223,21 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
         )
 
 
+_ORDER: dict[str, Callable[[Any], float]] = {
+    "cluster": lambda c: c.created_at,
+    "task-definition": lambda d: d.revision,
+    "container-instance": lambda i: i.registered_at,
+    "service": lambda s: s.created_at,
+    "task": lambda t: t.created_at,
+}
+
+
 def _read_state(db: sqlite3.Connection) -> State:
     state = State()
     for kind in codec.KINDS:
         bodies = db.execute("SELECT body FROM objects WHERE kind = ?", (kind,))
         entities = [codec.decode(kind, body) for (body,) in bodies]
-        if kind == "task":
-            entities.sort(key=lambda t: getattr(t, "created_at", 0.0))
-        elif kind == "task-definition":
-            entities.sort(key=lambda d: getattr(d, "revision", 0))
+        entities.sort(key=_ORDER[kind])  # as they came: lists keep their order over a restart
         state.apply([Put(e) for e in entities])
     ordered = sorted(state.stopped, key=lambda a: state.tasks[a].stopped_at or 0.0)
     state.stopped.clear()

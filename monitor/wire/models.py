@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-import botocore.session
+from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 
 SERVICES = ("ecs", "sts")
@@ -25,7 +25,7 @@ COMMON_ERRORS = frozenset(
 
 @cache
 def _loader() -> Any:
-    return botocore.session.Session().get_component("data_loader")
+    return create_loader()
 
 
 @cache

@@ -208,23 +208,6 @@ def test_throttling_is_docker_s(real: Docker) -> None:
         assert getattr(before, field) <= docker_says[theirs] / unit <= getattr(after, field), field
 
 
-def test_rate_between_two_samples_is_the_cgroup_s_and_docker_s(real: Docker) -> None:
-    burner = real.run_sampled(BURN, cpu_quota=50_000, cpu_period=100_000)
-    of_file = cpu_file(real.pid(burner))
-
-    def look() -> tuple[float, float, float]:
-        file, ours = of_file(), real.sample(burner).cpu_seconds
-        assert ours is not None
-        return file, ours, real.stats(burner)["cpu_stats"]["cpu_usage"]["total_usage"] / 1e9
-
-    first = look()
-    wait_until(lambda: of_file() > first[2] + 2, "2 more CPU seconds are burnt")
-    last = look()
-    file, ours, docker_says = (b - a for a, b in zip(first, last, strict=True))
-    assert close_to(ours, file)
-    assert close_to(ours, docker_says)
-
-
 def test_memory_of_a_container_that_holds_50_mb(real: Docker) -> None:
     holder = real.run_sampled(HOLD_50_MB, mem_limit=100 * MIB)
     pid = real.pid(holder)

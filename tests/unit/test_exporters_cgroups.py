@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from exporters.cgroups import CgroupReader, Gone, NotVisible, Unreadable, own_part
+from exporters.cgroups import CgroupReader, Gone, Hierarchies, NotVisible, Unreadable, own_part
 from exporters.parse import BadFile
 from exporters.sample import ContainerIdentity, Interface, Sample
 from tests.unit import exporters_trees as trees
@@ -144,6 +144,20 @@ def test_without_a_mount_table_the_usual_places_are_tried(tmp_path: Path) -> Non
     root, proc = trees.v1_tree(tmp_path)
     shutil.rmtree(proc / "self")
     assert sample_of(root, proc).cpu_seconds == 2.5
+
+
+def test_what_is_mounted_later_is_found(tmp_path: Path) -> None:
+    root, proc = trees.v2_tree(tmp_path)
+    table = proc / "self" / "mountinfo"
+    full = table.read_text()
+    table.write_text(trees.mountinfo({"/elsewhere": "freezer"}))
+    hierarchies = Hierarchies(root, proc)
+    with pytest.raises(NotVisible):
+        CgroupReader(who(), root, proc, hierarchies)
+    table.write_text(full)
+    reader = CgroupReader(who(), root, proc, hierarchies)
+    assert reader.read(1.0).cpu_seconds == 2.5
+    reader.close()
 
 
 def test_the_mount_table_of_process_1_stands_in_for_a_foreign_proc(tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ def test_times_that_are_none(at: Any, code: str) -> None:
     assert refusal("SubmitTaskStateChange", {"pullStartedAt": at})[0] == code
 
 
-# What no shape of ECS has yet: a union of several, keys with rules, blobs, a shape within itself.
+# What no shape of ECS has in every botocore we allow: documents, unions of several, keys with rules, blobs, a
+# shape within itself.
 SHAPES = {
     "All": {
         "type": "structure",
@@ -149,6 +150,7 @@ SHAPES = {
             "map": {"shape": "Map"},
             "blob": {"shape": "Blob"},
             "ratio": {"shape": "Ratio"},
+            "document": {"shape": "Document"},
             "self": {"shape": "All"},
         },
     },
@@ -160,6 +162,7 @@ SHAPES = {
     "Map": {"type": "map", "key": {"shape": "Key"}, "value": {"shape": "Key"}, "max": 2},
     "Key": {"type": "string", "min": 2},
     "Blob": {"type": "blob"},
+    "Document": {"type": "structure", "document": True, "members": {}},
     "Ratio": {"type": "double", "max": 1},
 }
 ALL = ShapeResolver(SHAPES).get_shape_by_name("All")
@@ -213,29 +216,21 @@ def test_blobs_are_base64() -> None:
         answers.encode(ALL, {"blob": "AP8="})
 
 
-def _hook(details: Any) -> dict[str, Any]:
-    hook = {
-        "hookTargetArn": "a",
-        "roleArn": "b",
-        "lifecycleStages": ["RECONCILE_SERVICE"],
-        "hookDetails": details,
-    }
-    return {"serviceName": "s", "deploymentConfiguration": {"lifecycleHooks": [hook]}}
-
-
 def test_a_document_keeps_whatever_it_holds() -> None:
-    details = {"a": [1, None, {"b": "c"}]}
-    found = decoded("CreateService", _hook(details))
-    assert found["deploymentConfiguration"]["lifecycleHooks"][0]["hookDetails"] == details
+    """ECS's `hookDetails` is one."""
+    for document in ({"a": [1, None, {"b": "c"}]}, [1], "text", 0.5, False):
+        assert shapes.decode(ALL, {"document": document}) == {"document": document}
+        assert answers.encode(ALL, {"document": document}) == {"document": document}
 
 
 def test_depth_is_bounded() -> None:
     deep: Any = "x"
     for _ in range(shapes.MAX_DEPTH + 1):
         deep = {"a": deep}
-    for found in (refusal("CreateService", _hook(deep)), refusal("CreateService", _hook([[deep]]))):
-        assert found[0] == "SerializationException"
-        assert "nested more than 32 levels deep" in found[1]
+    for params in ({"document": deep}, {"document": [[deep]]}):
+        with pytest.raises(AwsError, match="nested more than 32 levels deep") as refused:
+            shapes.decode(ALL, params)
+        assert refused.value.code == "SerializationException"
     with pytest.raises(AwsError, match="nested more than 32 levels deep"):
         shapes.plain(deep)
 

@@ -56,6 +56,16 @@ def test_a_good_signature() -> None:
     assert found == sigv4.parse_scope(request)
 
 
+def test_spaces_within_a_header_are_one() -> None:
+    headers = sign(KEY, "POST", URL, "eu-west-1", b"", {"X-Note": "  a   b  "})
+    request = Request(
+        "POST", "/", "", {k.lower(): v for k, v in headers.items()} | {"host": "127.0.0.1:4580"}
+    )
+    assert request.headers["x-note"] == "  a   b  "
+    assert verified(request, at(request)).service == "ecs"
+    assert verified(with_headers(request, x_note="a b"), at(request)).service == "ecs"
+
+
 @pytest.mark.parametrize(
     "url", ["ws://127.0.0.1:4580/acs/ws?a=b%20c+d", "http://127.0.0.1:4580/acs/ws?a=b%20c+d"]
 )
@@ -68,6 +78,7 @@ def test_a_websocket_upgrade(url: str) -> None:
     ("one", "other"),
     [
         ("a=%FF", "a=%FE"),
+        ("a=%EF%BF%BD", "a=%FF"),
         ("a=%2B", "a=+"),
         ("a=%20", "a=%2B"),
         ("a=b%26c", "a=b&c"),

@@ -46,7 +46,7 @@ def _integer(resources: Sequence[Mapping[str, Any]], name: str) -> int:
 
 def _ports(resources: Sequence[Mapping[str, Any]], name: str, protocol: str) -> set[Port]:
     texts = next((r.get("stringSetValue") or () for r in resources if r.get("name") == name), ())
-    if not all(t.isdecimal() and int(t) < 65536 for t in texts):
+    if not all(t.isascii() and t.isdecimal() and len(t) < 6 and int(t) < 65536 for t in texts):
         raise client_exception(f"totalResources {name} must be port numbers.")
     return {(int(t), protocol) for t in texts}
 

@@ -6,7 +6,17 @@ from dataclasses import replace
 
 from monitor.api.ecs import views
 from monitor.api.ecs.tags import read_tags
-from monitor.api.operation import Context, Outcome, Params, answer, missing, operation, page, with_token
+from monitor.api.operation import (
+    Context,
+    Outcome,
+    Params,
+    answer,
+    bounded,
+    missing,
+    operation,
+    page,
+    with_token,
+)
 from monitor.model import arn as arns
 from monitor.model.cluster import Cluster
 from monitor.model.errors import ClientFault, cluster_not_found
@@ -45,7 +55,7 @@ def describe_clusters(ctx: Context, params: Params) -> Outcome:
     names = params.get("clusters") or ["default"]
     include = frozenset(params.get("include") or ())
     found, failures = [], []
-    for name in dict.fromkeys(ctx.cluster_arn(n) for n in names[:100]):
+    for name in dict.fromkeys(ctx.cluster_arn(n) for n in bounded(names, "Clusters", 100)):
         cluster = ctx.state.clusters.get(name)
         if cluster is None:
             failures.append(missing(name))

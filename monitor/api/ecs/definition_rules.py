@@ -35,8 +35,9 @@ UNSERVED = {
     "restartPolicy": "container restart policies are not implemented yet; the service replaces whole tasks",
     "volumesFrom": "volumesFrom is not implemented yet; share a named volume by mountPoints",
 }
-_CPU = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(vcpu)?\s*", re.IGNORECASE)
-_MEMORY = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(gb)?\s*", re.IGNORECASE)
+_NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
+_CPU = re.compile(rf"\s*{_NUMBER}\s*(vcpu)?\s*", re.IGNORECASE | re.ASCII)
+_MEMORY = re.compile(rf"\s*{_NUMBER}\s*(gb)?\s*", re.IGNORECASE | re.ASCII)
 _CONDITIONS = ("START", "COMPLETE", "SUCCESS", "HEALTHY")
 
 
@@ -55,7 +56,7 @@ def _size(text: str | None, pattern: re.Pattern[str], unit: int, what: str, exam
         return 0
     match = pattern.fullmatch(text) if len(text) < 32 else None
     value = 0 if match is None else float(match[1]) * (unit if match[2] else 1)
-    if not 0 < value < 10**9:
+    if not 1 <= value < 10**9:
         raise client_exception(f"Invalid '{what}' setting for task: {text[:32]!r}. Write it like {example}.")
     return int(value)
 
@@ -129,12 +130,35 @@ def _container(raw: Mapping[str, Any], mode: str, memory: int, names: Sequence[A
     container = {**{k: _copy(v) for k, v in DEFAULTS.items()}, **raw}
     _sizes(container, memory)
     container["portMappings"] = [_port(p, name, mode) for p in container["portMappings"]]
+    _complete(container)
     _health(container)
     _depends(container, names)
     _logs(container)
     if container.get("links") and mode != "bridge":
         raise client_exception(f"Container {name!r}: links are only supported with the network mode bridge.")
     return container
+
+
+def _complete(c: Mapping[str, Any]) -> None:
+    """Members that the model leaves optional and that mean nothing without their names."""
+    check_environment(c["name"], c["environment"])
+    for member, needed in (("systemControls", "namespace"), ("systemControls", "value")):
+        if any(not entry.get(needed) for entry in c[member]):
+            raise client_exception(f"Container {c['name']!r}: each of {member} needs a {needed}.")
+    for mount in c["mountPoints"]:
+        if not mount.get("containerPath"):
+            raise client_exception(f"Container {c['name']!r}: each of mountPoints needs a containerPath.")
+
+
+def check_environment(container: str, environment: Sequence[Mapping[str, str]]) -> None:
+    """Raises ClientException for a variable that no process could have."""
+    for variable in environment:
+        name, value = variable.get("name") or "", variable.get("value") or ""
+        if not name or "=" in name or "\0" in name + value:
+            raise client_exception(
+                f"Container {container!r}: environment variable {name[:64]!r} needs a name without '=', and no "
+                "character NUL."
+            )
 
 
 def _copy(value: Any) -> Any:
@@ -287,6 +311,8 @@ def _no_cycle(edges: Mapping[str, Sequence[str]]) -> None:
 def _volumes(document: Mapping[str, Any]) -> None:
     names = {v.get("name") for v in document.get("volumes") or ()}
     for volume in document.get("volumes") or ():
+        if not volume.get("name"):
+            raise client_exception("Volume.name should not be null or empty.")
         unserved = [k for k in volume if k not in ("name", "host", "dockerVolumeConfiguration")]
         if unserved:
             raise client_exception(

@@ -138,8 +138,6 @@ def create_service(ctx: Context, params: Params) -> Outcome:
     name = arns.check_name(params["serviceName"], "Service name")
     arn = arns.service(ctx.scope, cluster.name, name)
     existing = ctx.state.services.get(arn)
-    if existing is not None and existing.status == ACTIVE:
-        raise invalid_parameter("Creation of service was not idempotent.")
     if existing is not None and existing.status == DRAINING:
         raise invalid_parameter("Unable to Start a service that is still Draining.")
     _refuse_unserved(params)
@@ -168,9 +166,29 @@ def create_service(ctx: Context, params: Params) -> Outcome:
         placement_constraints=constraints,
         placement_strategy=strategy,
     )
-    return Outcome(
-        lambda s: {"service": views.service(s, s.services[arn], frozenset(("TAGS",)))}, (Put(service),)
+    changes: tuple[Put, ...] = (Put(service),)
+    if existing is not None and existing.status == ACTIVE:
+        if not _asks_the_same(existing, service):
+            raise invalid_parameter("Creation of service was not idempotent.")
+        changes = ()
+    return Outcome(lambda s: {"service": views.service(s, s.services[arn], frozenset(("TAGS",)))}, changes)
+
+
+def _asks_the_same(existing: Service, asked: Service) -> bool:
+    """Whether a second CreateService asks for what there is: an SDK's retry must not become an error."""
+    members = (
+        "desired_count",
+        "definition_arn",
+        "launch_type",
+        "minimum_healthy_percent",
+        "maximum_percent",
+        "health_check_grace_seconds",
+        "placement_constraints",
+        "placement_strategy",
+        "config",
+        "tags",
     )
+    return all(getattr(existing, m) == getattr(asked, m) for m in members)
 
 
 def _find(ctx: Context, cluster: Cluster, text: str) -> Service:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.api.ecs import views
+from monitor.api.ecs.definition_rules import MEMORY_FLOOR_MIB, check_environment, task_cpu, task_memory
 from monitor.api.ecs.tags import read_tags
 from monitor.api.operation import (
     Context,
@@ -38,8 +39,8 @@ _CONTAINER_OVERRIDES = ("name", "command", "environment", "cpu", "memory", "memo
 
 
 def _overrides(params: Params, definition: TaskDefinition) -> Mapping[str, Any]:
-    """Checked overrides. Raises InvalidParameterException."""
-    overrides = params.get("overrides") or {}
+    """Checked overrides, cpu and memory as plain numbers. Raises InvalidParameterException, ClientException."""
+    overrides = dict(params.get("overrides") or {})
     if len(json.dumps(overrides)) > OVERRIDES_LIMIT:
         raise invalid_parameter(f"Overrides length must be at most {OVERRIDES_LIMIT}.")
     for override in overrides.get("containerOverrides") or ():
@@ -51,9 +52,20 @@ def _overrides(params: Params, definition: TaskDefinition) -> Mapping[str, Any]:
         unserved = [k for k, v in override.items() if v and k not in _CONTAINER_OVERRIDES]
         if unserved:
             raise invalid_parameter(f"Override {unserved[0]} for container {name} cannot be used here.")
+        check_environment(str(name), override.get("environment") or ())
+        for size, least in (
+            ("cpu", 0),
+            ("memory", MEMORY_FLOOR_MIB),
+            ("memoryReservation", MEMORY_FLOOR_MIB),
+        ):
+            if override.get(size) is not None and override[size] < least:
+                raise invalid_parameter(f"Override {size} for container {name} must be at least {least}.")
     extra = [k for k, v in overrides.items() if v and k not in ("containerOverrides", "cpu", "memory")]
     if extra:
         raise invalid_parameter(f"Override {extra[0]} cannot be used here.")
+    for member, read in (("cpu", task_cpu), ("memory", task_memory)):
+        if overrides.get(member):
+            overrides[member] = str(read(overrides[member]))
     return overrides
 
 

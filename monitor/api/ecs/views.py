@@ -23,10 +23,11 @@ def filled(**members: Any) -> dict[str, Any]:
 
 
 def counts(tasks: Any) -> tuple[int, int]:
-    """(running, pending): lastStatus RUNNING, and everything before it; warm standbys count as neither."""
+    """(running, pending): lastStatus RUNNING, and everything before it. Warm standbys count as neither, nor do tasks
+    that were given up with their instance: a service that was healed elsewhere is whole again."""
     running = pending = 0
     for task in tasks:
-        if task.standby:
+        if task.standby or task.is_given_up:
             continue
         if task.last == RUNNING:
             running += 1
