@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from monitor.clock import SeededIds
+from monitor.model.resources import Resources
 from monitor.model.service import ACTIVE, Service
 from monitor.model.state import Put, State
 from monitor.model.task import ORDER, RUNNING, STOPPED, Task
@@ -77,7 +78,7 @@ def check_starts(snapshot: Snapshot, plan: Plan) -> None:
             if not verb.standby:
                 grown.add(service.arn)
             for start in verb.starts:
-                check_instance(state, start.instance_arn)
+                check_instance(state, start.instance_arn, state.definitions[verb.definition_arn].needs)
         elif isinstance(verb, PromoteTask):
             task = state.tasks[verb.task_arn]
             assert state.instances[task.instance_arn].takes_tasks
@@ -90,13 +91,14 @@ def check_starts(snapshot: Snapshot, plan: Plan) -> None:
             check_distinct(state, service, plan)
 
 
-def check_instance(state: State, instance_arn: str) -> None:
+def check_instance(state: State, instance_arn: str, needs: Resources) -> None:
+    """The instance, which was given a task that takes `needs`, has all of it."""
     instance, usage = state.instances[instance_arn], state.usage_of(instance_arn)
     assert instance.takes_tasks
     assert usage.cpu <= instance.resources.cpu
     assert usage.memory <= instance.resources.memory
-    assert all(count == 1 for port, count in usage.ports.items() if port not in instance.resources.ports)
-    assert not instance.resources.ports & set(usage.ports)
+    assert all(usage.ports[port] == 1 for port in needs.ports)
+    assert not instance.resources.ports & needs.ports
 
 
 def check_distinct(state: State, service: Service, plan: Plan) -> None:
