@@ -142,7 +142,7 @@ class Restart:
             config = bare_config()
             config["Labels"] = {LABEL: "restart"}
             config["HostConfig"]["RestartPolicy"] = {"Name": "always"}
-            self.ids.append(str(client.create_container_from_config(config)["Id"])  # type: ignore[no-untyped-call])
+            self.ids.append(str(client.create_container_from_config(config)["Id"]))  # type: ignore[no-untyped-call]
             client.start(self.ids[-1])
 
     def round(self) -> float:
