@@ -38,6 +38,7 @@ from monitor.scheduler.snapshot import Snapshot
 
 STEADY_AGAIN_SECONDS = 6 * 3600.0
 COMPLAIN_AGAIN_SECONDS = 6 * 3600.0
+COMPLAIN_ANEW_SECONDS = 30.0
 IMPAIRED = "is unable to consistently start tasks successfully."
 BLOCKED = (
     "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update "
@@ -221,9 +222,13 @@ class ServiceLook:
             self._complain(BLOCKED)
 
     def _complain(self, message: str) -> None:
-        """Say a problem once, and again only when it changed or six hours have passed (as ECS does)."""
-        again = self.service.complaint_at + COMPLAIN_AGAIN_SECONDS
-        if message == self.service.complaint and self.now < again:
+        """Say a problem once; again when six hours have passed (as ECS does), and another one in its place after a
+        short while only: which instance comes closest changes with every task around."""
+        told, at = self.service.complaint, self.service.complaint_at
+        if told and told != message and self.now < at + COMPLAIN_ANEW_SECONDS:
+            self.plan.look_again(at + COMPLAIN_ANEW_SECONDS)
+            return
+        if told == message and self.now < at + COMPLAIN_AGAIN_SECONDS:
             return
         self.plan.verbs.append(Explain(self.service.arn, message))
         self.service = replace(self.service, complaint=message, complaint_at=self.now)

@@ -43,7 +43,7 @@ def instances(draw: st.DrawFn, number: int) -> ContainerInstance:
         arn=arns.container_instance(SCOPE, "default", f"{number:032x}"),
         cluster_arn=CLUSTER,
         registered_at=START,
-        resources=Resources(2048, 2048, frozenset({(22, "tcp")})),
+        resources=Resources(draw(st.sampled_from([256, 768, 2048])), 1024, frozenset({(22, "tcp")})),
         status=status,
         attributes={"ecs.availability-zone": draw(st.sampled_from("ab"))},
         agent_connected=connected,
