@@ -22,6 +22,11 @@ COMMON_ERRORS = frozenset(
     ("ServerException", "ClientException", "InvalidParameterException", "AccessDeniedException")
 )
 
+# Members that agents send and the public model leaves out (agent protocol, section 3).
+_UNPUBLISHED: Mapping[str, Mapping[str, Mapping[str, Any]]] = {
+    "ecs": {"RegisterContainerInstanceRequest": {"clientToken": {"shape": "String"}}}
+}
+
 
 @cache
 def _loader() -> Any:
@@ -31,7 +36,10 @@ def _loader() -> Any:
 @cache
 def service(name: str) -> ServiceModel:
     """Raises botocore's UnknownServiceError for a name that is none."""
-    return ServiceModel(_loader().load_service_model(name, "service-2"), name)
+    model = _loader().load_service_model(name, "service-2")
+    for shape, members in _UNPUBLISHED.get(name, {}).items():
+        model["shapes"][shape]["members"].update(members)
+    return ServiceModel(model, name)
 
 
 @cache
