@@ -159,7 +159,8 @@ class Walk:
         try:
             self.chance.choices(names, weights)[0]()
         except AwsError as error:
-            assert error.status == 400, error  # a user asked for what cannot be had now
+            if error.status != 400:  # a user asked for what cannot be had now
+                raise
         self.look()
 
     def look(self) -> None:

@@ -208,7 +208,9 @@ class Scenario:
 
     def expect_last(self, name: str, code: str, text: str) -> None:
         arn = self.world.service(name).arn
-        stopped = [t for t in self.world.state.tasks.values() if t.service_arn == arn and t.desired == STOPPED]
+        stopped = [
+            t for t in self.world.state.tasks.values() if t.service_arn == arn and t.desired == STOPPED
+        ]
         last = max(stopped, key=lambda t: t.stopping_at or 0.0)
         assert last.stop_code == code, f"found {last.stop_code}"
         assert text in last.stopped_reason, f"found {last.stopped_reason!r}"
@@ -241,7 +243,9 @@ class Scenario:
         for task in self.world.state.tasks.values():
             if task.is_live:
                 where = task.instance_arn.rsplit("/", 1)[-1]
-                lines.append(f"  {task.group} on {where}: {task.desired}/{task.last} {task.health} {task.stop_code}")
+                lines.append(
+                    f"  {task.group} on {where}: {task.desired}/{task.last} {task.health} {task.stop_code}"
+                )
         return "\n".join([*lines, *(f"  {m}" for m in self.world.logged()[-8:])])
 
 

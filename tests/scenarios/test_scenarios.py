@@ -17,10 +17,15 @@ def test_scenario(path: Path) -> None:
     assert Scenario().play(path) > 0, "a scenario without expectations shows nothing"
 
 
-@pytest.mark.parametrize("line", ["instance a", "0: fly", "5: instance a\n4: instance b", "0: / web flying 1"])
+@pytest.mark.parametrize(
+    "line", ["instance a", "0: fly", "5: instance a\n4: instance b", "0: / web flying 1"]
+)
 def test_a_wrong_scenario_is_refused(tmp_path: Path, line: str) -> None:
     path = tmp_path / "wrong.scenario"
-    path.write_text("0: instance z\n0: define web\n0: service web 1\n".replace("0:", "0:") * line.startswith("0: /") + line)
+    path.write_text(
+        "0: instance z\n0: define web\n0: service web 1\n".replace("0:", "0:") * line.startswith("0: /")
+        + line
+    )
     with pytest.raises(BadScenario):
         Scenario().play(path)
 
