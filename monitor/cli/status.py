@@ -148,6 +148,8 @@ def _cluster_lines(item: Item, now: float) -> list[str]:
     connected = sum(1 for i in item["containerInstances"] if i.get("agentConnected"))
     total = len(item["containerInstances"])
     agents = f"{connected} of {total} container instances connected"
+    if not total:
+        agents = "no container instance of its own; shared ones are used"
     title = f"cluster {render.strong(render.plain(item['cluster']['clusterName']))}"
     lines = [f"{title}  {agents if total and connected == total else render.bad(agents)}"]
     if not item["services"]:

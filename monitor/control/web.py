@@ -17,9 +17,10 @@ from monitor.api.gateway import Authenticator, Gateway
 from monitor.control.intake import Intake
 from monitor.control.sessions import Sessions
 from monitor.instrument import ControlMetrics
-from monitor.model.errors import AwsError
+from monitor.model.errors import AwsError, ClientFault
 from monitor.model.state import State
 from monitor.wire import agent as wire
+from monitor.wire import dispatch
 from monitor.wire.http import MAX_BODY_BYTES, Request
 
 log = logging.getLogger("moorwatch.web")
@@ -70,7 +71,11 @@ def application(
     async def aws(request: HttpRequest) -> HttpResponse:
         body = await _bounded_body(request)
         if body is None:
-            return PlainTextResponse(f"The request is larger than {MAX_BODY_BYTES} bytes.\n", status_code=413)
+            error = ClientFault(
+                "RequestEntityTooLarge", f"The request is larger than {MAX_BODY_BYTES} bytes.", 413
+            )
+            refusal = dispatch.render_error(None, error, _raw(request, b""))
+            return HttpResponse(refusal.body, status_code=refusal.status, headers=dict(refusal.headers))
         answer = await gateway.handle(_raw(request, body))
         return HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
 

@@ -208,6 +208,11 @@ def test_the_other_operations_say_that_they_are_not_there(control: Control, name
     assert name in answer["message"]
 
 
+def test_a_body_beyond_the_limit_is_refused_unread(control: Control) -> None:
+    status, answer = control.post(b" " * (1024 * 1024 + 1), f"{ECS}.ListClusters")
+    assert (status, answer["__type"]) == (413, "RequestEntityTooLarge")
+
+
 def _any_value(shape: Any) -> Any:
     match shape.type_name:
         case "structure":
