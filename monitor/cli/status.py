@@ -149,7 +149,7 @@ def _cluster_lines(item: Item, now: float) -> list[str]:
     total = len(item["containerInstances"])
     agents = f"{connected} of {total} container instances connected"
     if not total:
-        agents = "no container instance of its own; shared ones are used"
+        agents = "no container instance of its own (shared ones are used, if any)"
     title = f"cluster {render.strong(render.plain(item['cluster']['clusterName']))}"
     lines = [f"{title}  {agents if total and connected == total else render.bad(agents)}"]
     if not item["services"]:

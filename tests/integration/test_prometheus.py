@@ -126,7 +126,7 @@ def test_a_minute_of_scrapes_tells_what_docker_and_the_kernel_tell(
     wait_until(lambda: time.monotonic() - started >= MINUTE, "a minute passes", MINUTE + 30)
     kernel = (cpu_seconds(api, burner) - used) / (time.monotonic() - started)
     seen = value(query(f'rate(ecs_container_cpu_seconds_total{{service="burner"}}[{MINUTE - 5}s])'))
-    assert kernel == pytest.approx(0.5, rel=0.1)  # its quota
+    assert 0.1 < kernel < 0.55  # it burns what it gets, and its quota is half a core
     assert seen == pytest.approx(kernel, rel=0.05)
 
     assert value(query("min(min_over_time(up[30s]))")) == 1

@@ -109,7 +109,8 @@ def test_a_sidecar_that_ends_stops_nothing() -> None:
 
 
 def test_all_containers_of_a_running_task_ended_without_a_word() -> None:
-    task = observe(made(last="RUNNING"), TaskReport("STOPPED"), NOW + 5)
+    running = observe(made(), TaskReport("RUNNING"), NOW)
+    task = observe(running, TaskReport("STOPPED"), NOW + 5)
     assert task.stop_code == "EssentialContainerExited"
 
 
