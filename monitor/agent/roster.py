@@ -231,9 +231,10 @@ class Roster:
             self.reports.submit(worker.arn, worker.report())
 
     def gone(self, worker: Worker, name: str, at: float) -> None:
-        self._telemetry.last_look(worker.held[name].id)
         if self.tell is not None and worker.spec.wanted:
             self.tell("MoorwatchContainerGone", {"taskArn": worker.arn, "containerName": name, "at": at})
+        # Beside the news, which must not wait: the files of a cgroup that is torn down can be slow to read.
+        self._later(asyncio.to_thread(self._telemetry.last_look, worker.held[name].id))
 
     def started(self, worker: Worker, view: ContainerView) -> None:
         self._telemetry.track(view)

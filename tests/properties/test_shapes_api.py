@@ -54,7 +54,9 @@ class Maker:
         foreign = arns.cluster(Scope("999999999999", SCOPE.region), "default")
         known = [state.clusters, state.definitions, state.services, state.tasks, state.instances]
         self.names = [arn for table in known for arn in table]  # type: ignore[attr-defined]
-        self.names += [arn.rsplit("/", 1)[1] for arn in self.names] + ["main", "web", "default"] * 3 + [foreign]
+        self.names += (
+            [arn.rsplit("/", 1)[1] for arn in self.names] + ["main", "web", "default"] * 3 + [foreign]
+        )
 
     def value(self, shape: Shape, depth: int = 0) -> Any:
         chance = self.chance
@@ -91,7 +93,9 @@ def call(world: World, name: str, raw: Any) -> str:
         params = shapes.decode(operation.input_shape, json.loads(json.dumps(raw)))
         body = world.call(name, **params)
     except AwsError as error:
-        assert error.code in models.declared_errors("ecs", name) | models.COMMON_ERRORS | {"SerializationException"}
+        assert error.code in models.declared_errors("ecs", name) | models.COMMON_ERRORS | {
+            "SerializationException"
+        }
         assert error.status == 400
         assert len(error.message) < 2000
         return error.code
