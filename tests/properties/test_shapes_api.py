@@ -27,7 +27,8 @@ JUNK = (
     "", " ", "a", "web", "web:1", "web:2", "web:0", "web:99", "web:-1", "web:" + "9" * 5000, "web:²", "default",
     "api", "ä漢😀", "a" * 256, "a" * 20_000, "arn:", "arn:aws:ecs:::", "0" * 32, "0", "256", "0.4", ".5 vCPU", "1e9",
     "9" * 400, "0.0", "٣", "1GB", "\0", "A=B", "moorwatch:warm-standby", "aws:x", "RUNNING", "STOPPED", "START",
-    "HEALTHY", "CMD", "CMD-SHELL", "NONE", "instanceId", "attribute:x", "memory", "main", "tcp", "CPU", "MEMORY", "PORTS",
+    "HEALTHY", "CMD", "CMD-SHELL", "NONE", "instanceId", "attribute:x", "memory", "main", "tcp", "CPU", "MEMORY",
+    "PORTS",
     "STRINGSET", "INTEGER", "TAGS", "true", "null", "[]", "WyIxIl0=",
 )  # fmt: skip
 
