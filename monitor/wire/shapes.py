@@ -20,6 +20,7 @@ from monitor.model.errors import AwsError, ClientFault
 
 MAX_DEPTH = 32
 MAX_FINDINGS = 10
+MESSAGE = 1800  # characters
 SHOWN = 64
 LATEST = 253402300800.0  # the end of the year 9999, the last that datetime and RFC 3339 know
 
@@ -95,7 +96,8 @@ def _invalid(findings: Findings) -> AwsError:
         count = f"More than {len(shown)} validation errors"
     else:
         count = f"{len(findings)} validation error{'' if len(findings) == 1 else 's'}"
-    return ClientFault("InvalidParameterException", f"{count} detected: {'; '.join(shown)}")
+    text = f"{count} detected: {'; '.join(shown)}"
+    return ClientFault("InvalidParameterException", text if len(text) <= MESSAGE else f"{text[:MESSAGE]}…")
 
 
 def _json_type(value: object) -> str:

@@ -104,4 +104,11 @@ def untag_resource(ctx: Context, params: Params) -> Outcome:
 
 @operation("ecs", "ListTagsForResource")
 def list_tags_for_resource(ctx: Context, params: Params) -> Outcome:
-    return answer({"tags": wire_tags(_find(ctx, params["resourceArn"]).tags)})
+    try:
+        entity = _find(ctx, params["resourceArn"])
+    except ClientFault as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        # The one operation of the three whose model does not declare that code.
+        raise invalid_parameter(error.message) from error
+    return answer({"tags": wire_tags(entity.tags)})
