@@ -70,6 +70,23 @@ def task_definition(scope: Scope, family: str, revision: int) -> str:
     return scope.arn(f"task-definition/{family}:{revision}")
 
 
+def capacity_provider(scope: Scope, name: str) -> str:
+    return scope.arn(f"capacity-provider/{name}")
+
+
+def task_set(scope: Scope, cluster_name: str, service_name: str, task_set_id: str) -> str:
+    """`task_set_id`: ecs-svc/<digits>."""
+    return scope.arn(f"task-set/{cluster_name}/{service_name}/{task_set_id}")
+
+
+def service_deployment(scope: Scope, cluster_name: str, service_name: str, deployment_id: str) -> str:
+    return scope.arn(f"service-deployment/{cluster_name}/{service_name}/{deployment_id}")
+
+
+def service_revision(scope: Scope, cluster_name: str, service_name: str, digits: str) -> str:
+    return scope.arn(f"service-revision/{cluster_name}/{service_name}/{digits}")
+
+
 def short(arn: str) -> str:
     """The last part: a name or an id."""
     return arn.rsplit("/", 1)[-1]

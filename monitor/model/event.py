@@ -7,11 +7,16 @@ from dataclasses import dataclass
 SERVICE_ACTION = "service"
 TASK_CHANGE = "task"
 INSTANCE_CHANGE = "container-instance"
+DEPLOYMENT_CHANGE = "deployment"
+SCALING_ACTIVITY = "scaling"
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`seq` is given by the state when the event is applied and grows by one."""
+    """`seq` is given by the state when the event is applied and grows by one.
+
+    `detail_type` and `detail` (JSON text) are EventBridge's; empty where ECS publishes nothing.
+    """
 
     id: str
     at: float
@@ -22,6 +27,9 @@ class Event:
     task_arn: str = ""
     instance_arn: str = ""
     seq: int = 0
+    name: str = ""  # a service action's eventName: SERVICE_STEADY_STATE …
+    detail_type: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)

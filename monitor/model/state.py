@@ -8,21 +8,30 @@ nothing here grows with history but the stopped tasks and events kept for people
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from monitor.model import arn as arns
+from monitor.model.alarm import Alarm
 from monitor.model.arn import Scope
+from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import SHARED_ATTRIBUTE, Cluster, ContainerInstance
 from monitor.model.event import Event
 from monitor.model.resources import Usage
+from monitor.model.rollout import ServiceDeployment, ServiceRevision
+from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
 from monitor.model.service import Service
+from monitor.model.setting import AccountSetting
 from monitor.model.task import RUNNING, Task
 from monitor.model.task_definition import TaskDefinition
 
-Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance
+OfService = (
+    ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
+)
+Plain = CapacityProvider | Alarm | AccountSetting | OfService
+Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
 EVENTS_IN_MEMORY = 5_000
@@ -45,7 +54,30 @@ class Log:
 
 Change = Put | Drop | Log
 
+# Kinds that need no index but by their service, and the table each is kept in.
+_PLAIN: dict[type[Any], str] = {
+    CapacityProvider: "capacity_providers",
+    Alarm: "alarms",
+    AccountSetting: "settings",
+    ServiceRevision: "revisions",
+    ServiceDeployment: "service_deployments",
+    ScalableTarget: "scalable_targets",
+    ScalingPolicy: "scaling_policies",
+    ScheduledAction: "scheduled_actions",
+    ScalingActivity: "scaling_activities",
+}
+
+_TABLES: dict[type[Any], str] = {
+    Cluster: "clusters",
+    TaskDefinition: "definitions",
+    Service: "services",
+    Task: "tasks",
+    ContainerInstance: "instances",
+    **_PLAIN,
+}
+
 _EMPTY: MappingProxyType[str, Task] = MappingProxyType({})
+_NONE: MappingProxyType[str, int] = MappingProxyType({})
 
 
 # Told of every put of a task: the task before (None when new) and after.
@@ -62,6 +94,15 @@ class State:
         self.services: dict[str, Service] = {}
         self.tasks: dict[str, Task] = {}
         self.instances: dict[str, ContainerInstance] = {}
+        self.capacity_providers: dict[str, CapacityProvider] = {}
+        self.alarms: dict[str, Alarm] = {}
+        self.settings: dict[str, AccountSetting] = {}
+        self.revisions: dict[str, ServiceRevision] = {}
+        self.service_deployments: dict[str, ServiceDeployment] = {}
+        self.scalable_targets: dict[str, ScalableTarget] = {}
+        self.scaling_policies: dict[str, ScalingPolicy] = {}
+        self.scheduled_actions: dict[str, ScheduledAction] = {}
+        self.scaling_activities: dict[str, ScalingActivity] = {}
         self.events: deque[Event] = deque(maxlen=EVENTS_IN_MEMORY)
         self.families: dict[tuple[Scope, str], list[str]] = {}
         self.tokens: dict[tuple[str, str], list[str]] = {}
@@ -74,8 +115,16 @@ class State:
         self._live_by_service: dict[str, dict[str, Task]] = {}
         self._live_by_instance: dict[str, dict[str, Task]] = {}
         self._usage: dict[str, Usage] = {}
+        self._spread: dict[tuple[str, str], dict[str, int]] = {}
+        self._present: dict[tuple[str, str], dict[str, int]] = {}
+        self._of_service: dict[tuple[type[Any], str], dict[str, None]] = {}
 
     # -- reading ------------------------------------------------------------------------------------
+
+    def table(self, kind: type[Any]) -> dict[str, Any]:
+        """Every object of a kind by its key. Not to be changed by the reader."""
+        found: dict[str, Any] = getattr(self, _TABLES[kind])
+        return found
 
     def live_tasks_of_service(self, service_arn: str) -> Iterable[Task]:
         return self._live_by_service.get(service_arn, _EMPTY).values()
@@ -86,6 +135,31 @@ class State:
     def usage_of(self, instance_arn: str) -> Usage:
         """What live tasks take from the instance. Not to be changed by the reader."""
         return self._usage.get(instance_arn) or Usage()
+
+    def spread_of(self, cluster_arn: str, group: str) -> Mapping[str, int]:
+        """Instance ARN → tasks of the group that are meant to run there, standbys among them."""
+        return self._spread.get((cluster_arn, group), _NONE)
+
+    def present_of(self, cluster_arn: str, group: str) -> Mapping[str, int]:
+        """Instance ARN → live tasks of the group there, those that are stopping among them, standbys not."""
+        return self._present.get((cluster_arn, group), _NONE)
+
+    def revisions_of(self, service_arn: str) -> list[ServiceRevision]:
+        """Oldest first, as all that belongs to a service."""
+        return [self.revisions[k] for k in self._of_service.get((ServiceRevision, service_arn), ())]
+
+    def service_deployments_of(self, service_arn: str) -> list[ServiceDeployment]:
+        keys = self._of_service.get((ServiceDeployment, service_arn), ())
+        return [self.service_deployments[k] for k in keys]
+
+    def scaling_policies_of(self, service_arn: str) -> list[ScalingPolicy]:
+        return [self.scaling_policies[k] for k in self._of_service.get((ScalingPolicy, service_arn), ())]
+
+    def scheduled_actions_of(self, service_arn: str) -> list[ScheduledAction]:
+        return [self.scheduled_actions[k] for k in self._of_service.get((ScheduledAction, service_arn), ())]
+
+    def scaling_activities_of(self, service_arn: str) -> list[ScalingActivity]:
+        return [self.scaling_activities[k] for k in self._of_service.get((ScalingActivity, service_arn), ())]
 
     def services_of(self, cluster_arn: str) -> Iterator[Service]:
         return (self.services[a] for a in self._cluster_services.get(cluster_arn, ()))
@@ -163,6 +237,10 @@ class State:
                 self.definitions[entity.arn] = entity
             case Cluster():
                 self.clusters[entity.arn] = entity
+            case _:
+                getattr(self, _PLAIN[type(entity)])[entity.key] = entity
+                if isinstance(entity, OfService):
+                    self._of_service.setdefault((type(entity), entity.service_arn), {})[entity.key] = None
 
     def _put_task(self, task: Task) -> None:
         old = self.tasks.get(task.arn)
@@ -176,6 +254,7 @@ class State:
         if task.is_live:
             self._live_by_instance.setdefault(task.instance_arn, {})[task.arn] = task
             self._usage.setdefault(task.instance_arn, Usage()).add(task.needs)
+            self._count(task, 1)
             if task.service_arn:
                 self._live_by_service.setdefault(task.service_arn, {})[task.arn] = task
         elif old is None or old.is_live:
@@ -190,11 +269,19 @@ class State:
         if not task.is_live:
             return
         _remove(self._live_by_instance, task.instance_arn, task.arn)
+        self._count(task, -1)
         if task.service_arn:
             _remove(self._live_by_service, task.service_arn, task.arn)
         usage = self._usage.get(task.instance_arn)
         if usage is not None:  # None: the instance was dropped first
             usage.remove(task.needs)
+
+    def _count(self, task: Task, by: int) -> None:
+        group = (task.cluster_arn, task.group)
+        if task.desired == RUNNING:
+            _add(self._spread, group, task.instance_arn, by)
+        if not task.standby:
+            _add(self._present, group, task.instance_arn, by)
 
     def _drop(self, entity: Entity) -> None:
         match entity:
@@ -219,6 +306,10 @@ class State:
                 self.clusters.pop(entity.arn, None)
             case TaskDefinition():
                 raise ValueError("a task definition is never dropped: its revision must not be used again")
+            case _:
+                getattr(self, _PLAIN[type(entity)]).pop(entity.key, None)
+                if isinstance(entity, OfService):
+                    _remove(self._of_service, (type(entity), entity.service_arn), entity.key)
 
     def _drop_token(self, task: Task) -> None:
         token = (task.cluster_arn, task.client_token)
@@ -229,7 +320,20 @@ class State:
             self.tokens.pop(token, None)
 
 
-def _remove(index: dict[str, dict[str, Any]], outer: str, inner: str) -> None:
+def _add(
+    index: dict[tuple[str, str], dict[str, int]], group: tuple[str, str], instance: str, by: int
+) -> None:
+    counts = index.setdefault(group, {})
+    left = counts.get(instance, 0) + by
+    if left > 0:
+        counts[instance] = left
+        return
+    counts.pop(instance, None)
+    if not counts:
+        del index[group]
+
+
+def _remove(index: dict[Any, dict[str, Any]], outer: Any, inner: str) -> None:
     group = index.get(outer)
     if group is not None:
         group.pop(inner, None)

@@ -25,6 +25,7 @@ TASK_FAILED_TO_START = "TaskFailedToStart"
 ESSENTIAL_CONTAINER_EXITED = "EssentialContainerExited"
 USER_INITIATED = "UserInitiated"
 SERVICE_SCHEDULER_INITIATED = "ServiceSchedulerInitiated"
+SPOT_INTERRUPTION = "SpotInterruption"
 INFRASTRUCTURE_HEALTH = "InfrastructureHealth"
 TERMINATION_NOTICE = "TerminationNotice"
 
@@ -101,6 +102,9 @@ class Task:
     client_token: str = ""
     request_digest: str = ""
     reference_id: str = ""
+    capacity_provider: str = ""
+    protected_until: float | None = None  # scale-in protection
+    execute_command: bool = False
 
     @property
     def key(self) -> str:
@@ -135,6 +139,9 @@ class Task:
         if self.last != RUNNING or self.desired != RUNNING:
             return False
         return not self.has_health_check or self.health == HEALTHY
+
+    def is_protected(self, now: float) -> bool:
+        return self.protected_until is not None and now < self.protected_until
 
     @property
     def is_given_up(self) -> bool:

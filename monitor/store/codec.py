@@ -9,9 +9,14 @@ from typing import Any
 
 import msgspec
 
+from monitor.model.alarm import Alarm
+from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.event import Event
+from monitor.model.rollout import ServiceDeployment, ServiceRevision
+from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
 from monitor.model.service import Service
+from monitor.model.setting import AccountSetting
 from monitor.model.state import Entity
 from monitor.model.task import Task
 from monitor.model.task_definition import TaskDefinition
@@ -20,10 +25,19 @@ SCHEMA_VERSION = 1
 
 # Loading order: what others point to comes first.
 KINDS: dict[str, type[Any]] = {
+    "setting": AccountSetting,
+    "alarm": Alarm,
+    "capacity-provider": CapacityProvider,
     "cluster": Cluster,
     "task-definition": TaskDefinition,
     "container-instance": ContainerInstance,
     "service": Service,
+    "service-revision": ServiceRevision,
+    "service-deployment": ServiceDeployment,
+    "scalable-target": ScalableTarget,
+    "scaling-policy": ScalingPolicy,
+    "scheduled-action": ScheduledAction,
+    "scaling-activity": ScalingActivity,
     "task": Task,
 }
 _KIND_OF = {kind: name for name, kind in KINDS.items()}

@@ -229,6 +229,15 @@ _ORDER: dict[str, Callable[[Any], float]] = {
     "container-instance": lambda i: i.registered_at,
     "service": lambda s: s.created_at,
     "task": lambda t: t.created_at,
+    "service-revision": lambda r: r.created_at,
+    "service-deployment": lambda d: d.created_at,
+    "scalable-target": lambda t: t.created_at,
+    "scaling-policy": lambda p: p.created_at,
+    "scheduled-action": lambda a: a.created_at,
+    "scaling-activity": lambda a: a.started_at,
+    "capacity-provider": lambda p: p.created_at,
+    "alarm": lambda a: a.changed_at,
+    "setting": lambda _: 0.0,
 }
 
 

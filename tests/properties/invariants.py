@@ -18,8 +18,7 @@ from monitor.store import codec
 
 def image(state: State) -> set[bytes]:
     """The state as it would be stored."""
-    tables = (state.clusters, state.definitions, state.services, state.tasks, state.instances)
-    return {codec.encode(entity) for table in tables for entity in table.values()}  # type: ignore[attr-defined]
+    return {codec.encode(entity) for kind in codec.KINDS.values() for entity in state.table(kind).values()}
 
 
 def check_look(snapshot: Snapshot, seed: int = 1000) -> Plan:
@@ -127,14 +126,7 @@ def check_tasks(old: dict[str, Task], state: State) -> None:
 def rebuilt(state: State) -> State:
     """The state as a restart would load it."""
     fresh = State()
-    for kind in codec.KINDS:
-        tables = {
-            "cluster": state.clusters,
-            "task-definition": state.definitions,
-            "container-instance": state.instances,
-            "service": state.services,
-            "task": state.tasks,
-        }
-        stored = [codec.encode(e) for e in tables[kind].values()]  # type: ignore[attr-defined]
-        fresh.apply([Put(codec.decode(kind, body)) for body in stored])
+    for name, kind in codec.KINDS.items():
+        stored = [codec.encode(e) for e in state.table(kind).values()]
+        fresh.apply([Put(codec.decode(name, body)) for body in stored])
     return fresh

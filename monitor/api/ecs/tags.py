@@ -8,11 +8,13 @@ from dataclasses import replace
 
 from monitor.api.operation import Context, Outcome, Params, answer, operation
 from monitor.model import arn as arns
+from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.errors import ClientFault, cluster_not_found, invalid_parameter
 from monitor.model.service import Service
-from monitor.model.state import Entity, Put
+from monitor.model.state import Put
 from monitor.model.task import Task
+from monitor.model.task_definition import TaskDefinition
 
 MOST = 50
 WARM_STANDBY_TAG = "moorwatch:warm-standby"
@@ -54,19 +56,23 @@ def warm_standby(tags: Mapping[str, str]) -> int:
     return int(text)
 
 
-def _find(ctx: Context, text: str) -> Entity:
+Taggable = Cluster | TaskDefinition | Service | Task | ContainerInstance | CapacityProvider
+
+
+def _find(ctx: Context, text: str) -> Taggable:
     parsed = arns.parse(text)
     if parsed.scope != ctx.scope:
         raise invalid_parameter("The specified ARN belongs to another account or region.")
     if parsed.kind == "service" and len(parsed.parts) == 1:
         raise invalid_parameter("Long arn format must be used for tagging operations")
     state = ctx.state
-    tables: dict[str, Mapping[str, Entity]] = {
+    tables: dict[str, Mapping[str, Taggable]] = {
         "cluster": state.clusters,
         "service": state.services,
         "task": state.tasks,
         "container-instance": state.instances,
         "task-definition": state.definitions,
+        "capacity-provider": state.capacity_providers,
     }
     table = tables.get(parsed.kind)
     if table is None:
@@ -79,10 +85,10 @@ def _find(ctx: Context, text: str) -> Entity:
     return entity
 
 
-def _tagged(entity: Entity, tags: dict[str, str]) -> Entity:
+def _tagged(entity: Taggable, tags: dict[str, str]) -> Taggable:
     if isinstance(entity, Service):
         return replace(entity, tags=tags, warm_standby=warm_standby(tags))
-    if isinstance(entity, Cluster | Task | ContainerInstance):
+    if isinstance(entity, Cluster | Task | ContainerInstance | CapacityProvider):
         return replace(entity, tags=tags)
     return replace(entity, tags=tags)
 

@@ -1,0 +1,27 @@
+"""Alarm: what a deployment needs to know of a CloudWatch alarm: its name and its state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+OK, ALARM, INSUFFICIENT_DATA = "OK", "ALARM", "INSUFFICIENT_DATA"
+STATES = (OK, ALARM, INSUFFICIENT_DATA)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """`changed_at`: when the state last changed."""
+
+    arn: str
+    name: str
+    state: str = INSUFFICIENT_DATA
+    changed_at: float = 0.0
+    reason: str = ""
+
+    @property
+    def key(self) -> str:
+        return self.arn
+
+
+def alarm_arn(region: str, account: str, name: str) -> str:
+    return f"arn:aws:cloudwatch:{region}:{account}:alarm:{name}"
