@@ -10,13 +10,14 @@ STATES = (OK, ALARM, INSUFFICIENT_DATA)
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`changed_at`: when the state last changed."""
+    """`changed_at`: when the state last changed. `window_seconds`: period x evaluation periods."""
 
     arn: str
     name: str
     state: str = INSUFFICIENT_DATA
     changed_at: float = 0.0
     reason: str = ""
+    window_seconds: float = 180.0
 
     @property
     def key(self) -> str:

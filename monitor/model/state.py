@@ -117,6 +117,7 @@ class State:
         self._usage: dict[str, Usage] = {}
         self._spread: dict[tuple[str, str], dict[str, int]] = {}
         self._present: dict[tuple[str, str], dict[str, int]] = {}
+        self._calm: dict[str, dict[str, int]] = {}
         self._of_service: dict[tuple[type[Any], str], dict[str, None]] = {}
 
     # -- reading ------------------------------------------------------------------------------------
@@ -143,6 +144,14 @@ class State:
     def present_of(self, cluster_arn: str, group: str) -> Mapping[str, int]:
         """Instance ARN → live tasks of the group there, those that are stopping among them, standbys not."""
         return self._present.get((cluster_arn, group), _NONE)
+
+    def calm_of(self, service_arn: str) -> Mapping[str, int]:
+        """Deployment id → its tasks that run as they should: RUNNING, healthy, wanted, no standby."""
+        return self._calm.get(service_arn, _NONE)
+
+    def live_count_of(self, service_arn: str) -> int:
+        """Live tasks of the service, standbys among them."""
+        return len(self._live_by_service.get(service_arn, _EMPTY))
 
     def revisions_of(self, service_arn: str) -> list[ServiceRevision]:
         """Oldest first, as all that belongs to a service."""
@@ -282,6 +291,8 @@ class State:
             _add(self._spread, group, task.instance_arn, by)
         if not task.standby:
             _add(self._present, group, task.instance_arn, by)
+            if task.service_arn and task.is_healthy:
+                _add(self._calm, task.service_arn, task.deployment_id, by)
 
     def _drop(self, entity: Entity) -> None:
         match entity:
@@ -320,17 +331,15 @@ class State:
             self.tokens.pop(token, None)
 
 
-def _add(
-    index: dict[tuple[str, str], dict[str, int]], group: tuple[str, str], instance: str, by: int
-) -> None:
-    counts = index.setdefault(group, {})
-    left = counts.get(instance, 0) + by
+def _add(index: dict[Any, dict[str, int]], outer: Any, inner: str, by: int) -> None:
+    counts = index.setdefault(outer, {})
+    left = counts.get(inner, 0) + by
     if left > 0:
-        counts[instance] = left
+        counts[inner] = left
         return
-    counts.pop(instance, None)
+    counts.pop(inner, None)
     if not counts:
-        del index[group]
+        del index[outer]
 
 
 def _remove(index: dict[Any, dict[str, Any]], outer: Any, inner: str) -> None:

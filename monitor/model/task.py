@@ -97,6 +97,7 @@ class Task:
     execution_stopped_at: float | None = None
     stopped_at: float | None = None
     settled: bool = False  # its end has been counted by the scheduler
+    faulted: bool = False  # it failed its health checks, and that has been counted
     standby: bool = False  # created ahead on its instance, not started, not shown by the API
     replaces: str = ""  # ARN of the task whose place it took
     client_token: str = ""

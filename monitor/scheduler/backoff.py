@@ -50,11 +50,17 @@ def lifetime(task: Task) -> float:
 
 def count(deployment: Deployment, task: Task, now: float) -> Deployment:
     """The deployment after one failure."""
-    deployment = replace(deployment, failed_tasks=deployment.failed_tasks + 1, updated_at=now)
+    deployment = add_failure(deployment, now)
     if task.created_at < deployment.step_at:
         return deployment
     step = deployment.backoff_step + 1
     return replace(deployment, backoff_step=step, step_at=now, retry_at=now + delay(step))
+
+
+def add_failure(deployment: Deployment, now: float) -> Deployment:
+    """One more failed task, for failedTasks and for the circuit breaker."""
+    failed, breaker = deployment.failed_tasks + 1, deployment.breaker_failures + 1
+    return replace(deployment, failed_tasks=failed, breaker_failures=breaker, updated_at=now)
 
 
 def clear(deployment: Deployment, now: float) -> Deployment:

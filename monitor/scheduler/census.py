@@ -1,8 +1,8 @@
 """Census: a service's tasks, sorted by what the scheduler can count on.
 
-A task belongs to exactly one of: `standbys`, `lost`, or `live` (which is `wanted` and `stopping`). Tasks that were
-given up on an instance that is still lost, and those on one that was deregistered, belong to none: nobody can say
-whether they run, and nothing may wait for their end.
+A task belongs to exactly one of: `standbys`, `lost_standbys`, `lost`, or `live` (which is `wanted` and `stopping`).
+Tasks that were given up on an instance that is still lost, and those on one that was deregistered, belong to none:
+nobody can say whether they run, and nothing may wait for their end.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ class Census:
     wanted: list[Task]
     stopping: list[Task]
     bad: list[Task]  # those of `wanted` that are unhealthy beyond their grace period
+    leaving: list[
+        Task
+    ]  # those of `wanted` that are to be replaced elsewhere: their instance is DRAINING, or moving
+
+    @property
+    def leaving_arns(self) -> frozenset[str]:
+        return frozenset(t.arn for t in self.leaving)
 
     @property
     def bad_arns(self) -> frozenset[str]:
@@ -38,7 +45,7 @@ class Census:
 
 def take(snapshot: Snapshot, service: Service, plan: Plan) -> Census:
     """`plan` is told when a grace period ends."""
-    census = Census([], [], [], [], [], [], [])
+    census = Census([], [], [], [], [], [], [], [])
     for task in snapshot.state.live_tasks_of_service(service.arn):
         instance = snapshot.state.instances.get(task.instance_arn)
         if instance is not None and instance.status == "INACTIVE":
@@ -54,6 +61,9 @@ def take(snapshot: Snapshot, service: Service, plan: Plan) -> Census:
         else:
             census.live.append(task)
             (census.wanted if is_wanted else census.stopping).append(task)
+            is_draining = instance is not None and instance.status == "DRAINING"
+            if is_wanted and (is_draining or task.arn == service.moving):
+                census.leaving.append(task)
     census.bad.extend(t for t in census.wanted if _is_unhealthy(t, service, snapshot.now, plan))
     return census
 

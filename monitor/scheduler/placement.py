@@ -7,10 +7,11 @@ given order, ties broken by the instance's ARN so that the same state always giv
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from monitor.model.arn import short
+from monitor.model.capacity import providers_of
 from monitor.model.cluster import ContainerInstance
 from monitor.model.errors import invalid_parameter
 from monitor.model.resources import Resources, Usage, shortage
@@ -80,9 +81,20 @@ class Placer:
         constraints: Sequence[Mapping[str, str]] = (),
         strategy: Sequence[Mapping[str, str]] = (),
         avoid: frozenset[str] = frozenset(),
+        *,
+        provider: str = "",
+        only: Collection[str] | None = None,
+        requires: Collection[str] = (),
     ) -> ContainerInstance | Refusal:
         """The best instance for one task of `group`, its resources taken; or why there is none."""
         candidates, refusals = self._filter(cluster_arn, group, needs, constraints, avoid)
+        candidates = [
+            i
+            for i in candidates
+            if (only is None or i.arn in only)
+            and (not provider or provider in providers_of(i))
+            and all(name in i.attributes for name in requires)
+        ]
         if not candidates:
             return _closest(refusals)
         best = self._rank(candidates, cluster_arn, group, strategy or DEFAULT_STRATEGY)

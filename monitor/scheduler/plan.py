@@ -12,6 +12,7 @@ from typing import Protocol
 
 from monitor.model import arn as arns
 from monitor.model.event import SERVICE_ACTION, TASK_CHANGE, Event, Reason
+from monitor.model.rollout import ServiceDeployment
 from monitor.model.service import Service
 from monitor.model.state import Change, Drop, Entity, Log, Put, State
 from monitor.model.task import PENDING, RUNNING, STOPPED, Container, Task
@@ -28,6 +29,7 @@ class Ids(Protocol):
 class Start:
     instance_arn: str
     replaces: str = ""
+    provider: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class StartTasks:
     definition_arn: str
     starts: tuple[Start, ...]
     standby: bool = False
+    launch_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,13 @@ class SettleTask:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkFaulted:
+    """The live task's failed health checks have been counted against its deployment."""
+
+    task_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class CloseTask:
     """The task can never report again: its instance is gone."""
 
@@ -75,11 +85,19 @@ class UpdateService:
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """How a deployment stands, for those who look it up."""
+
+    deployment: ServiceDeployment
+
+
+@dataclass(frozen=True, slots=True)
 class Explain:
-    """A service event; `message` follows "(service NAME) "."""
+    """A service event; `message` follows "(service NAME) ". `name`: EventBridge's eventName."""
 
     service_arn: str
     message: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +105,18 @@ class Forget:
     entity: Entity
 
 
-Verb = StartTasks | PromoteTask | StopTasks | SettleTask | CloseTask | UpdateService | Explain | Forget
+Verb = (
+    StartTasks
+    | PromoteTask
+    | StopTasks
+    | SettleTask
+    | MarkFaulted
+    | CloseTask
+    | UpdateService
+    | Record
+    | Explain
+    | Forget
+)
 
 
 @dataclass(slots=True)
@@ -150,17 +179,28 @@ def changes(plan: Plan, state: State, now: float, ids: Ids) -> list[Change]:
                     out.append(_said(state.services[verb.service_arn], _stopped(shown), now, ids))
             case SettleTask():
                 put(replace(current(verb.task_arn), settled=True))
+            case MarkFaulted():
+                put(replace(current(verb.task_arn), faulted=True))
             case CloseTask():
                 task = forget_unplaced(current(verb.task_arn), verb.reason, now)
                 put(task)
                 out.append(Log(task_event(task, ids.uuid(), now)))
             case UpdateService():
                 out.append(Put(verb.service))
+            case Record():
+                out.append(Put(verb.deployment))
             case Explain():
-                out.append(_said(state.services[verb.service_arn], verb.message, now, ids))
+                out.append(_said(state.services[verb.service_arn], verb.message, now, ids, verb.name))
             case Forget():
-                out.append(Drop(verb.entity))
+                out.extend(Drop(entity) for entity in _with_belongings(state, verb.entity))
     return out
+
+
+def _with_belongings(state: State, entity: Entity) -> list[Entity]:
+    """A service goes with the records of its deployments (ECS: they vanish with the service)."""
+    if not isinstance(entity, Service):
+        return [entity]
+    return [*state.service_deployments_of(entity.arn), *state.revisions_of(entity.arn), entity]
 
 
 def _new_task(state: State, service: Service, verb: StartTasks, start: Start, now: float, ids: Ids) -> Task:
@@ -181,7 +221,9 @@ def _new_task(state: State, service: Service, verb: StartTasks, start: Start, no
         service_arn=service.arn,
         deployment_id=verb.deployment_id,
         started_by=verb.deployment_id,
-        launch_type=service.launch_type,
+        launch_type="" if start.provider else verb.launch_type or service.launch_type,
+        capacity_provider=start.provider,
+        execute_command=bool(service.config.get("enableExecuteCommand")),
         tags={**managed, **tags},
         replaces=start.replaces,
         standby=verb.standby,
@@ -221,7 +263,7 @@ def make_task(
     )
 
 
-def service_event(service: Service, message: str, event_id: str, now: float) -> Event:
+def service_event(service: Service, message: str, event_id: str, now: float, name: str = "") -> Event:
     """A service event in ECS's form: "(service NAME) message"."""
     return Event(
         id=event_id,
@@ -230,6 +272,7 @@ def service_event(service: Service, message: str, event_id: str, now: float) -> 
         cluster_arn=service.cluster_arn,
         service_arn=service.arn,
         message=f"(service {service.name}) {message}",
+        name=name,
     )
 
 
@@ -253,8 +296,8 @@ def task_event(task: Task, event_id: str, now: float) -> Event:
     )
 
 
-def _said(service: Service, message: str, now: float, ids: Ids) -> Change:
-    return Log(service_event(service, message, ids.uuid(), now))
+def _said(service: Service, message: str, now: float, ids: Ids, name: str = "") -> Change:
+    return Log(service_event(service, message, ids.uuid(), now, name))
 
 
 def _names(tasks: Sequence[Task]) -> str:

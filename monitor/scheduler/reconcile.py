@@ -10,24 +10,39 @@ from collections.abc import Iterable
 
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.event import Reason
-from monitor.model.service import ACTIVE, DRAINING, Service
+from monitor.model.service import ACTIVE, DAEMON, DRAINING, ECS, EXTERNAL, REPLICA, Service
 from monitor.model.task import RUNNING, STOPPED, TERMINATION_NOTICE, Task
+from monitor.scheduler.daemon import DaemonLook
 from monitor.scheduler.placement import Placer
 from monitor.scheduler.plan import CloseTask, Forget, Plan, SettleTask
-from monitor.scheduler.replicas import ServiceLook
+from monitor.scheduler.replicas import ReplicaLook
 from monitor.scheduler.snapshot import Snapshot
+from monitor.scheduler.task_sets import TaskSetLook
 
 
 def reconcile(snapshot: Snapshot) -> Plan:
     plan = Plan()
     placer = Placer(snapshot.state)
     ended = _ended_by_service(snapshot, plan, _close_orphans(snapshot, plan))
-    for service in list(snapshot.state.services.values()):
-        if service.status in (ACTIVE, DRAINING):
-            ServiceLook(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
+    for service in _in_order(snapshot):
+        look = _LOOKS[service.controller, service.scheduling]
+        look(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
     _look_at_instances(snapshot, plan)
     _forget_old(snapshot, plan)
     return plan
+
+
+_LOOKS: dict[tuple[str, str], type[ReplicaLook] | type[DaemonLook] | type[TaskSetLook]] = {
+    (ECS, REPLICA): ReplicaLook,
+    (ECS, DAEMON): DaemonLook,
+    (EXTERNAL, REPLICA): TaskSetLook,
+}
+
+
+def _in_order(snapshot: Snapshot) -> list[Service]:
+    """Daemons first: on a new instance they start before replicas take its room."""
+    living = [s for s in snapshot.state.services.values() if s.status in (ACTIVE, DRAINING)]
+    return sorted(living, key=lambda s: s.scheduling != DAEMON)
 
 
 def _ended_by_service(snapshot: Snapshot, plan: Plan, orphans: Iterable[Task]) -> dict[str, list[Task]]:

@@ -1,217 +1,113 @@
-"""One REPLICA service: count what runs, replace what failed, move to the newest definition.
+"""A REPLICA service: count what runs, replace what failed, move to the newest definition.
 
-Order of a look: count the ended tasks, decide who is wanted, start what is missing (warm standbys first),
-stop what is too many, keep the standbys, and say when the service is steady. It works on values and adds
-verbs to the plan; the service itself is put once, at the end, and only when it changed.
+Order of a look: count the ended tasks, judge the deployment, decide who is wanted, start what is missing (warm
+standbys first), stop what is too many, keep the standbys, finish the deployment, balance zones, and say when the
+service is steady.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import replace
 
 from monitor.model.event import Reason
-from monitor.model.service import ACTIVE, COMPLETED, IN_PROGRESS, Deployment, Service
-from monitor.model.task import (
-    INFRASTRUCTURE_HEALTH,
-    RUNNING,
-    SERVICE_SCHEDULER_INITIATED,
-    TASK_FAILED_TO_START,
-    Task,
-)
-from monitor.scheduler import backoff
-from monitor.scheduler.census import take
-from monitor.scheduler.placement import Placer, Refusal, is_distinct
-from monitor.scheduler.plan import (
-    Explain,
-    Plan,
-    PromoteTask,
-    SettleTask,
-    Start,
-    StartTasks,
-    StopTasks,
-    UpdateService,
-)
-from monitor.scheduler.rolling import lower_bound, startable, stoppable, upper_bound
+from monitor.model.service import ACTIVE, FAILED, IN_PROGRESS, Deployment
+from monitor.model.task import RUNNING, SERVICE_SCHEDULER_INITIATED, Task
+from monitor.scheduler import rebalance, rollout, stages
+from monitor.scheduler.look import LEFT, Look
+from monitor.scheduler.placement import Refusal
+from monitor.scheduler.plan import Explain, Start
+from monitor.scheduler.rolling import lower_bound, stoppable, upper_bound
 from monitor.scheduler.scale_in import by_least_loss
-from monitor.scheduler.snapshot import Snapshot
 
-STEADY_AGAIN_SECONDS = 6 * 3600.0
-COMPLAIN_AGAIN_SECONDS = 6 * 3600.0
-COMPLAIN_ANEW_SECONDS = 30.0
-IMPAIRED = "is unable to consistently start tasks successfully."
 BLOCKED = (
     "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update "
     "the minimumHealthyPercent or maximumPercent value and try again."
 )
-OWED_KEPT = 50
+PROTECTED = (
+    "was unable to reach steady state because task set ({id}) was unable to scale in. Reason: The number of protected "
+    "tasks are more than the desired count of tasks"
+)
 
 
-class ServiceLook:
-    def __init__(
-        self, snapshot: Snapshot, plan: Plan, placer: Placer, service: Service, ended: list[Task]
-    ) -> None:
-        self.snapshot, self.plan, self.placer = snapshot, plan, placer
-        self.now = snapshot.now
-        self.before = self.service = service
-        self.ended = ended
-        self.census = take(snapshot, service, plan)
-        self.bad = self.census.bad_arns
-        self.standbys = list(self.census.standbys)
-        self.is_full = False  # no instance had room for a task in this look
-        self.started = 0
-        self.stopped: set[str] = set()
-
+class ReplicaLook(Look):
     def run(self) -> None:
-        self._settle()
         if self.service.status == ACTIVE:
-            self._end_backoff()
+            self.settle()
+            self.count_unhealthy()
+            self.end_backoff()
+            rebalance.forget_moved(self)
+            self._judge()
+            stages.advance(self)
+            self.leave()
             self._start()
             self._stop_surplus()
             self._keep_standbys()
             self._finish_deployments()
-            self._say_steady()
+            rebalance.balance(self)
+            self.say_steady(self.is_settled() and len(self.service.deployments) == 1)
         else:
-            self._drain()
-        if self.service != self.before:
-            self.plan.verbs.append(UpdateService(self.service))
+            self.settle()
+            self.drain()
+        self.finish()
 
-    # -- looking ------------------------------------------------------------------------------------
+    # -- judging ------------------------------------------------------------------------------------
 
-    def _is_proven(self, task: Task) -> bool:
-        """Healthy, and without a health check also RUNNING long enough to show that it stays."""
-        if not task.is_healthy:
-            return False
-        proven_at = (task.started_at or self.now) + self.snapshot.healthy_after_seconds
-        if task.has_health_check or proven_at <= self.now:
-            return True
-        self.plan.look_again(proven_at)
-        return False
+    def keeps(self, deployment: Deployment) -> bool:
+        blue = stages.blue(self.service)
+        return super().keeps(deployment) or (blue is not None and deployment.id == blue.id)
 
-    def _is_primary(self, task: Task) -> bool:
-        return task.deployment_id == self.service.primary.id
+    def _judge(self) -> None:
+        """Fail the newest deployment, and roll back, when the circuit breaker, an alarm or a user says so."""
+        why = rollout.verdict(self.snapshot.state, self.service)
+        if why is not None:
+            self.fail(why)
 
-    def _put_primary(self, deployment: Deployment) -> None:
-        self.service = replace(self.service, deployments=(deployment, *self.service.deployments[1:]))
-
-    # -- counting ends ------------------------------------------------------------------------------
-
-    def _settle(self) -> None:
-        """Count each ended task once: a failure lengthens the back-off, any end leaves a place to fill."""
-        for task in sorted(self.ended, key=lambda t: (t.stopping_at or 0.0, t.arn)):
-            self.plan.verbs.append(SettleTask(task.arn))
-            primary = self.service.primary
-            if task.standby:
-                # One that cannot be made would be tried for ever: it ends the wish for standbys like a failed start.
-                if task.deployment_id == primary.id and task.stop_code == TASK_FAILED_TO_START:
-                    self._put_primary(backoff.count(primary, task, self.now))
-                continue
-            if task.deployment_id == primary.id and backoff.is_failure(
-                task, self.snapshot.healthy_after_seconds
-            ):
-                counted = backoff.count(primary, task, self.now)
-                if counted.backoff_step > backoff.FREE_ROUNDS >= primary.backoff_step:
-                    self.plan.verbs.append(Explain(self.service.arn, IMPAIRED))
-                primary = counted
-            if task.stop_code != SERVICE_SCHEDULER_INITIATED:
-                primary = replace(primary, owed=(*primary.owed, task.arn)[-OWED_KEPT:])
-            self._put_primary(primary)
-
-    def _end_backoff(self) -> None:
-        """A task started in this round that outlives the threshold ends the back-off."""
-        primary = self.service.primary
-        if not primary.backoff_step and not primary.failed_tasks:
+    def fail(self, why: rollout.Verdict) -> None:
+        failed_id = self.service.primary.id
+        message = f"(deployment {failed_id}) deployment failed: {why.told}."
+        self.plan.verbs.append(Explain(self.service.arn, message, "SERVICE_DEPLOYMENT_FAILED"))
+        back = rollout.roll_back(self.service, why, self.now) if why.rollback else None
+        if back is None:
+            self.service = rollout.fail(self.service, why, self.now)
             return
-        for task in self.census.wanted:
-            if task.deployment_id != primary.id or task.last != RUNNING or task.created_at < primary.step_at:
-                continue
-            proven_at = (task.started_at or self.now) + self.snapshot.healthy_after_seconds
-            if proven_at <= self.now:
-                self._put_primary(backoff.clear(primary, self.now))
-                return
-            self.plan.look_again(proven_at)
+        self.service = back
+        self.plan.verbs.append(
+            Explain(
+                self.service.arn,
+                f"rolling back to deployment {back.primary.id}.",
+                "SERVICE_DEPLOYMENT_IN_PROGRESS",
+            )
+        )
 
     # -- starting -----------------------------------------------------------------------------------
 
+    def good(self, deployment: Deployment) -> list[Task]:
+        """Its tasks that fill a place for good."""
+        return [
+            t
+            for t in self.census.wanted
+            if t.deployment_id == deployment.id and t.arn not in self.bad and t.arn not in self.leaving
+        ]
+
     def _start(self) -> None:
-        primary = self.service.primary
-        good = [t for t in self.census.wanted if self._is_primary(t) and t.arn not in self.bad]
-        missing = self.service.desired_count - len(good)
-        if missing <= 0:
-            if primary.owed:
-                self._put_primary(replace(primary, owed=()))
+        service, desired = self.service, self.service.desired_count
+        primary = service.primary
+        if primary.rollout_state == FAILED:
+            return
+        blue = stages.blue(service)
+        if blue is not None:
+            self.fill(blue, desired - len(self.good(blue)), desired)
+            if stages.may_scale_up(primary):
+                self.fill(primary, desired - len(self.good(primary)), desired)
+            return
+        missing = desired - len(self.good(primary))
+        upper = max(upper_bound(desired, service.maximum_percent), 1)
+        room = upper - len(self.census.live)
+        if missing <= 0 and self.service.complaint and not self._is_stuck_protected():
             self.service = replace(self.service, complaint="")
-            return
-        if primary.retry_at > self.now:
-            self.plan.look_again(primary.retry_at)
-            return
-        upper = max(upper_bound(self.service.desired_count, self.service.maximum_percent), 1)
-        count = startable(missing, upper, len(self.census.live))
-        empty_places = deque(self._empty_places())
-        self._promote(count, empty_places)
-        self._place(count - self.started, empty_places)
-        owed = tuple(p for p in empty_places if p in primary.owed)
-        if self.started == missing:
-            owed, self.service = (), replace(self.service, complaint="")
-        self._put_primary(replace(self.service.primary, owed=owed))
-        if not count:
+        self.fill(primary, missing, room)
+        if missing > 0 and room <= 0 and primary.retry_at <= self.now:
             self._say_blocked()
-
-    def _empty_places(self) -> list[str]:
-        """Tasks to be replaced, in order: those that ended, the lost, the unhealthy that have no replacement yet."""
-        taken = {t.replaces for t in self.census.wanted}
-        lost = sorted(self.census.lost, key=lambda t: (-t.created_at, t.arn))
-        return [*self.service.primary.owed, *(t.arn for t in [*lost, *self.census.bad] if t.arn not in taken)]
-
-    def _promote(self, count: int, empty_places: deque[str]) -> None:
-        for task in list(self.standbys):
-            if self.started == count:
-                break
-            if not self._is_primary(task) or not self._may_start(task):
-                continue
-            self.plan.verbs.append(PromoteTask(task.arn, _next(empty_places)))
-            self.standbys.remove(task)
-            self.started += 1
-
-    def _may_start(self, standby: Task) -> bool:
-        instance = self.snapshot.state.instances.get(standby.instance_arn)
-        if instance is None or not instance.takes_tasks:
-            return False
-        if not is_distinct(self.service.placement_constraints):
-            return True
-        return self.placer.take_distinct(standby.instance_arn, standby.group)
-
-    def _place(self, count: int, empty_places: deque[str]) -> None:
-        primary = self.service.primary
-        definition = self.snapshot.state.definitions[primary.definition_arn]
-        starts: list[Start] = []
-        refusal: Refusal | None = None
-        while len(starts) < count:
-            spot = self.placer.place(
-                self.service.cluster_arn,
-                f"service:{self.service.name}",
-                definition.needs,
-                self.service.placement_constraints,
-                self.service.placement_strategy,
-            )
-            if isinstance(spot, Refusal):
-                refusal = spot
-                break
-            starts.append(Start(spot.arn, _next(empty_places)))
-        if starts:
-            self.started += len(starts)
-            self.plan.verbs.append(StartTasks(self.service.arn, primary.id, definition.arn, tuple(starts)))
-        if refusal is not None:
-            self._refused(refusal)
-        elif count:
-            self.service = replace(self.service, complaint="")
-
-    def _refused(self, refusal: Refusal) -> None:
-        self.is_full = refusal.is_for_want_of_room
-        if self.is_full and self.census.stopping:
-            return  # an ending task of ours still holds what is needed: it will be free in a moment
-        self.plan.refusals.append((self.service.arn, refusal.reason))
-        self._complain(refusal.sentence())
 
     def _say_blocked(self) -> None:
         """Tell when the percentages allow neither a start nor a stop, and nothing under way will change that."""
@@ -219,48 +115,54 @@ class ServiceLook:
         lower = lower_bound(self.service.desired_count, self.service.minimum_healthy_percent)
         waits = census.stopping or census.bad or not all(t.is_healthy for t in census.wanted)
         if not waits and len(census.wanted) <= lower:
-            self._complain(BLOCKED)
-
-    def _complain(self, message: str) -> None:
-        """Say a problem once; again when six hours have passed (as ECS does), and another one in its place after a
-        short while only: which instance comes closest changes with every task around."""
-        told, at = self.service.complaint, self.service.complaint_at
-        if told and told != message and self.now < at + COMPLAIN_ANEW_SECONDS:
-            self.plan.look_again(at + COMPLAIN_ANEW_SECONDS)
-            return
-        if told == message and self.now < at + COMPLAIN_AGAIN_SECONDS:
-            return
-        self.plan.verbs.append(Explain(self.service.arn, message))
-        self.service = replace(self.service, complaint=message, complaint_at=self.now)
+            self.complain(BLOCKED)
 
     # -- stopping -----------------------------------------------------------------------------------
 
     def _stop_surplus(self) -> None:
-        service = self.service
-        wanted = [t for t in self.census.wanted if t.arn not in self.bad]
+        service, desired = self.service, self.service.desired_count
+        wanted = [t for t in self.census.wanted if t.arn not in self.bad and t.arn not in self.stopped]
+        blue = stages.blue(service)
+        kept = {service.primary.id} | ({blue.id} if blue is not None else set())
         # Of the newest deployment only proven tasks may let older ones go.
-        healthy = {t.arn for t in wanted if (self._is_proven(t) if self._is_primary(t) else t.is_healthy)}
-        lower = lower_bound(service.desired_count, service.minimum_healthy_percent)
+        healthy = {t.arn for t in wanted if (self.is_proven(t) if self.is_primary(t) else t.is_healthy)}
+        lower = lower_bound(desired, service.minimum_healthy_percent)
+        if service.primary.rollout_state == FAILED:
+            lower = desired  # nothing is started any more: what runs stays
         spare = stoppable(len(healthy), lower)
-        old = [t for t in wanted if not self._is_primary(t)]
-        new = [t for t in wanted if self._is_primary(t)]
-        surplus = by_least_loss(old, self.census.wanted)
-        if len(new) > service.desired_count:
-            surplus += by_least_loss(new, self.census.wanted)[: len(new) - service.desired_count]
-        chosen: list[Task] = []
-        for task in surplus:
-            if task.arn in healthy:
-                if spare <= 0:
-                    continue
-                spare -= 1
-            chosen.append(task)
-        self._order_stop(chosen, self._scaled_in())
+        leaving = [t for t in wanted if t.arn in self.leaving]
+        old = [t for t in wanted if t.deployment_id not in kept and t.arn not in self.leaving]
+        surplus = [*leaving, *self._by_least_loss(self.unprotected(old))]
+        for deployment_id in kept:
+            new = [t for t in wanted if t.deployment_id == deployment_id and t.arn not in self.leaving]
+            if len(new) > desired:
+                surplus += self._by_least_loss(self._free_to_scale_in(new))[: len(new) - desired]
+        chosen = _affordable(surplus, healthy, spare)
+        self.order_stop([t for t in chosen if t.arn not in self.leaving], self.scaled_in())
+        self._move(chosen)
         self._stop_bad(len(healthy) - sum(1 for t in chosen if t.arn in healthy))
-        self._stop_lost()
+        self.stop_lost(desired - len(self.census.wanted) - self.started)
 
-    def _scaled_in(self) -> Reason:
-        text = f"Scaling activity initiated by (deployment {self.service.primary.id})"
-        return Reason(SERVICE_SCHEDULER_INITIATED, text)
+    def _by_least_loss(self, tasks: list[Task]) -> list[Task]:
+        return by_least_loss(tasks, self.census.wanted)
+
+    def _free_to_scale_in(self, tasks: list[Task]) -> list[Task]:
+        free = self.unprotected(tasks)
+        if len(tasks) - len(free) > self.service.desired_count:
+            self.complain(PROTECTED.format(id=self.service.primary.id))
+        return free
+
+    def _is_stuck_protected(self) -> bool:
+        protected = sum(1 for t in self.census.wanted if t.is_protected(self.now))
+        return protected > self.service.desired_count
+
+    def _move(self, chosen: list[Task]) -> None:
+        """Stop those that were replaced elsewhere: their instance is DRAINING, or their zone holds too many."""
+        moving = self.service.moving
+        self.order_stop([t for t in chosen if t.arn in self.leaving and t.arn != moving], LEFT)
+        self.order_stop([t for t in chosen if t.arn == moving], rebalance.MOVED)
+        if moving in self.stopped:
+            rebalance.moved(self)
 
     def _stop_bad(self, healthy: int) -> None:
         """Unhealthy tasks go once their replacements are healthy; one of them at once when there is no room to start
@@ -268,72 +170,55 @@ class ServiceLook:
         bad, desired = self.census.bad, self.service.desired_count
         if not bad:
             return
-        reason = Reason(SERVICE_SCHEDULER_INITIATED, "Task failed container health checks")
         upper = upper_bound(desired, self.service.maximum_percent)
         has_room = upper > len(self.census.live) and not self.is_full
+        if self.service.primary.rollout_state == FAILED:
+            return  # nothing would take its place
         replacements_under_way = self.started or any(
             not t.is_healthy and t.arn not in self.bad for t in self.census.wanted
         )
         if healthy >= desired:
-            self._order_stop(bad, reason)
+            self.stop_unhealthy(bad)
         elif not has_room and not replacements_under_way and not self.census.stopping and not self.stopped:
-            self._order_stop(bad[:1], reason)
-
-    def _stop_lost(self) -> None:
-        """A lost task is given up only for a replacement, or when it is not needed: with nowhere else to run
-        it may well be running still."""
-        needed = max(0, self.service.desired_count - len(self.census.wanted) - self.started)
-        reason = Reason(
-            INFRASTRUCTURE_HEALTH,
-            "The container agent of the task's container instance was lost; task replaced.",
-        )
-        ordered = sorted(self.census.lost, key=lambda t: (t.created_at, t.arn))
-        self._order_stop(ordered[needed:], reason)
-
-    def _order_stop(self, tasks: list[Task], reason: Reason) -> None:
-        fresh = [t.arn for t in tasks if t.desired == RUNNING and t.arn not in self.stopped]
-        if fresh:
-            self.stopped.update(fresh)
-            self.plan.verbs.append(StopTasks(self.service.arn, tuple(fresh), reason))
+            self.stop_unhealthy(bad[:1])
 
     # -- warm standby -------------------------------------------------------------------------------
 
     def _keep_standbys(self) -> None:
         """Tasks created ahead, not started, so that a replacement only has to be started."""
         primary, wish = self.service.primary, self.service.warm_standby
-        if not self.service.desired_count or primary.backoff_step:
+        if not self.service.desired_count or primary.backoff_step or primary.rollout_state == FAILED:
             wish = 0
-        mine = [t for t in self.standbys if self._is_primary(t)]
-        surplus = [t for t in self.standbys if not self._is_primary(t)] + mine[wish:]
-        surplus += self.census.lost_standbys
-        self._order_stop(surplus, Reason(SERVICE_SCHEDULER_INITIATED, "Warm standby is not needed."))
-        running = sum(1 for t in self.census.wanted if self._is_primary(t) and t.last == RUNNING)
-        if len(mine) >= wish or running < self.service.desired_count:
+        draining = {i.arn for i in self.snapshot.state.instances.values() if i.status == "DRAINING"}
+        usable = [t for t in self.standbys if self.is_primary(t) and t.instance_arn not in draining]
+        surplus = [t for t in self.standbys if t not in usable] + usable[wish:] + self.census.lost_standbys
+        self.order_stop(surplus, Reason(SERVICE_SCHEDULER_INITIATED, "Warm standby is not needed."))
+        running = sum(1 for t in self.census.wanted if self.is_primary(t) and t.last == RUNNING)
+        if len(usable) >= wish or running < self.service.desired_count:
             return
-        definition = self.snapshot.state.definitions[primary.definition_arn]
+        definition = self.definition_of(primary)
         starts: list[Start] = []
-        for _ in range(wish - len(mine)):
-            spot = self.placer.place(
-                self.service.cluster_arn, f"service:{self.service.name}", definition.needs
-            )
+        for _ in range(wish - len(usable)):
+            spot = self.placer.place(self.service.cluster_arn, self.group, definition.needs)
             if isinstance(spot, Refusal):
                 break
             starts.append(Start(spot.arn))
         if starts:
-            self.plan.verbs.append(
-                StartTasks(self.service.arn, primary.id, definition.arn, tuple(starts), standby=True)
-            )
+            self.add_start(primary, starts, standby=True)
 
     # -- deployments and steady state ---------------------------------------------------------------
 
-    def _is_settled(self) -> bool:
+    def is_settled(self) -> bool:
+        """As many tasks as wanted, all of the newest deployment, proven, none to move, nothing under way."""
         census = self.census
-        mine = [t for t in census.wanted if self._is_primary(t)]
+        mine = [t for t in census.wanted if self.is_primary(t)]
         return (
             len(mine) == len(census.live) == self.service.desired_count
             and all(t.arn in self.stopped for t in census.lost)
-            and all(self._is_proven(t) for t in mine)
+            and all(self.is_proven(t) for t in mine)
             and not self.started
+            and not self.census.leaving
+            and not self.service.moving
             and self.stopped.isdisjoint(t.arn for t in mine)
         )
 
@@ -342,39 +227,37 @@ class ServiceLook:
         kept = tuple(d for d in self.service.deployments[1:] if d.id in holding)
         if kept != self.service.deployments[1:]:
             self.service = replace(self.service, deployments=(primary, *kept))
-        if self._is_settled() and not kept and primary.rollout_state == IN_PROGRESS:
-            self._put_primary(
-                replace(
-                    primary,
-                    rollout_state=COMPLETED,
-                    rollout_reason=f"ECS deployment {primary.id} completed.",
-                    updated_at=self.now,
-                )
-            )
-            self.plan.verbs.append(
-                Explain(self.service.arn, f"(deployment {primary.id}) deployment completed.")
-            )
-
-    def _say_steady(self) -> None:
-        if not self._is_settled() or len(self.service.deployments) > 1:
-            if self.service.steady_at is not None:
-                self.service = replace(self.service, steady_at=None)
+        if primary.rollout_state != IN_PROGRESS or kept or not self.is_settled():
             return
-        last = self.service.steady_at
-        if last is None or self.now - last >= STEADY_AGAIN_SECONDS:
-            self.plan.verbs.append(Explain(self.service.arn, "has reached a steady state."))
-            self.service = replace(self.service, steady_at=self.now)
+        if stages.is_staged(primary) or self._is_baking():
+            return
+        self.service = rollout.complete(self.service, self.now)
+        message = f"(deployment {primary.id}) deployment completed."
+        self.plan.verbs.append(Explain(self.service.arn, message, "SERVICE_DEPLOYMENT_COMPLETED"))
 
-    def _drain(self) -> None:
-        """DRAINING: stop everything, then INACTIVE."""
-        census = self.census
-        standbys = [*self.standbys, *census.lost_standbys]
-        self._order_stop([*census.wanted, *census.lost, *standbys], self._scaled_in())
-        if not census.live:
-            self.service = replace(
-                self.service, status="INACTIVE", deployments=(self.service.primary,), inactive_at=self.now
-            )
+    def _is_baking(self) -> bool:
+        """All tasks run; the alarms are still watched for a while."""
+        primary = self.service.primary
+        seconds = rollout.bake_seconds(self.snapshot.state, self.service)
+        if not seconds:
+            return False
+        if primary.baking_since is None:
+            self.put(replace(primary, baking_since=self.now))
+            self.plan.look_again(self.now + seconds)
+            return True
+        ends = primary.baking_since + seconds
+        if ends > self.now:
+            self.plan.look_again(ends)
+        return ends > self.now
 
 
-def _next(empty_places: deque[str]) -> str:
-    return empty_places.popleft() if empty_places else ""
+def _affordable(surplus: list[Task], healthy: set[str], spare: int) -> list[Task]:
+    """Those that may go: any that is not healthy, and of the healthy ones as many as are to spare."""
+    chosen: list[Task] = []
+    for task in surplus:
+        if task.arn in healthy:
+            if spare <= 0:
+                continue
+            spare -= 1
+        chosen.append(task)
+    return chosen
