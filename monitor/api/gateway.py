@@ -12,7 +12,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from monitor.api import moorwatch, sts
-from monitor.api.ecs import agents, clusters, instances, services, tags, task_definitions, tasks
+from monitor.api.ecs import (
+    agents,
+    clusters,
+    deployments,
+    instances,
+    services,
+    tags,
+    task_definitions,
+    task_sets,
+    tasks,
+)
 from monitor.api.operation import OPERATIONS, Context
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
@@ -26,7 +36,19 @@ from monitor.wire.http import Request, Response
 log = logging.getLogger("moorwatch.api")
 
 # Importing a family's module registers its operations.
-FAMILIES = (agents, clusters, instances, moorwatch, services, sts, tags, task_definitions, tasks)
+FAMILIES = (
+    agents,
+    clusters,
+    deployments,
+    instances,
+    moorwatch,
+    services,
+    sts,
+    tags,
+    task_definitions,
+    task_sets,
+    tasks,
+)
 
 Secrets = Callable[[str], tuple[str, str] | None]
 

@@ -85,6 +85,9 @@ class Deployment:
     hooks_passed: tuple[str, ...] = ()
 
 
+_NO_DEPLOYMENT = Deployment("", "", 0.0, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     arn: str
@@ -127,4 +130,5 @@ class Service:
 
     @property
     def primary(self) -> Deployment:
-        return self.deployments[0]
+        """The wanted deployment; an empty one for an EXTERNAL service without task sets."""
+        return self.deployments[0] if self.deployments else _NO_DEPLOYMENT

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from monitor.model.capacity import Strategy
+from monitor.model.capacity import Strategy, StrategyItem
 
 
 def next_provider(strategy: Strategy, counts: Mapping[str, int]) -> str:
@@ -15,3 +16,7 @@ def next_provider(strategy: Strategy, counts: Mapping[str, int]) -> str:
     weighed = [i for i in strategy if i.weight]
     best = min(weighed, key=lambda i: (counts.get(i.provider, 0) - i.base + 1) / i.weight)
     return best.provider
+
+
+def check_strategy_items(items: Sequence[Mapping[str, Any]]) -> Strategy:
+    return tuple(StrategyItem(i["capacityProvider"], i.get("weight") or 0, i.get("base") or 0) for i in items)

@@ -130,7 +130,9 @@ class ReplicaLook(Look):
         if service.primary.rollout_state == FAILED:
             lower = desired  # nothing is started any more: what runs stays
         spare = stoppable(len(healthy), lower)
-        leaving = [t for t in wanted if t.arn in self.leaving]
+        # Rebalancing never costs a task, whatever minimumHealthyPercent would allow.
+        is_replaced = len(healthy - {service.moving}) >= desired
+        leaving = [t for t in wanted if t.arn in self.leaving and (is_replaced or t.arn != service.moving)]
         old = [t for t in wanted if t.deployment_id not in kept and t.arn not in self.leaving]
         surplus = [*leaving, *self._by_least_loss(self.unprotected(old))]
         for deployment_id in kept:

@@ -28,7 +28,7 @@ def world() -> World:
 def test_a_plan_in_one_line(world: World) -> None:
     assert Plan().sentence() == "nothing to do"
     world.call("CreateService", serviceName="web", taskDefinition="web", desiredCount=3)
-    assert world.look().sentence() == "StartTasks=3"
+    assert world.look().sentence() == "StartTasks=3 Record=1"
     world.settle()
     world.call("UpdateService", service="web", desiredCount=0)
     assert world.look().sentence().startswith("StopTasks=3")

@@ -8,7 +8,7 @@ from typing import Any
 from monitor.api.ecs.tags import wire_tags
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.resources import Resources
-from monitor.model.service import ACTIVE, DRAINING, Deployment, Service
+from monitor.model.service import ACTIVE, DRAINING
 from monitor.model.state import State
 from monitor.model.task import ORDER, RUNNING, Container, Task
 from monitor.model.task_definition import TaskDefinition
@@ -91,68 +91,6 @@ def task_definition(d: TaskDefinition) -> dict[str, Any]:
     }
 
 
-def deployment(state: State, s: Service, d: Deployment) -> dict[str, Any]:
-    running, pending = counts(t for t in state.live_tasks_of_service(s.arn) if t.deployment_id == d.id)
-    return {
-        "id": d.id,
-        "status": d.status,
-        "taskDefinition": d.definition_arn,
-        "desiredCount": s.desired_count if d.status == "PRIMARY" else 0,
-        "pendingCount": pending,
-        "runningCount": running,
-        "failedTasks": d.failed_tasks,
-        "createdAt": d.created_at,
-        "updatedAt": d.updated_at,
-        "launchType": s.launch_type,
-        "rolloutState": d.rollout_state,
-        "rolloutStateReason": d.rollout_reason,
-    }
-
-
-def service(state: State, s: Service, include: AbstractSet[str]) -> dict[str, Any]:
-    running, pending = counts(state.live_tasks_of_service(s.arn))
-    events = [
-        {"id": e.id, "createdAt": e.at, "message": e.message}
-        for e in reversed(list(state.events_of_service(s.arn)))
-    ]
-    body = {
-        "loadBalancers": [],
-        "serviceRegistries": [],
-        "enableECSManagedTags": False,
-        "enableExecuteCommand": False,
-        "propagateTags": "NONE",
-        "availabilityZoneRebalancing": "DISABLED",
-        "deploymentController": {"type": "ECS"},
-        **s.config,
-        "serviceArn": s.arn,
-        "serviceName": s.name,
-        "clusterArn": s.cluster_arn,
-        "status": s.status,
-        "desiredCount": s.desired_count,
-        "runningCount": running,
-        "pendingCount": pending,
-        "launchType": s.launch_type,
-        "taskDefinition": s.definition_arn,
-        "deploymentConfiguration": {
-            **s.config.get("deploymentConfiguration", {}),
-            "minimumHealthyPercent": s.minimum_healthy_percent,
-            "maximumPercent": s.maximum_percent,
-        },
-        "deployments": [deployment(state, s, d) for d in s.deployments] if s.status != "INACTIVE" else [],
-        "taskSets": [],
-        "events": events,
-        "createdAt": s.created_at,
-        "placementConstraints": [dict(c) for c in s.placement_constraints],
-        "placementStrategy": [dict(p) for p in s.placement_strategy],
-        "healthCheckGracePeriodSeconds": s.health_check_grace_seconds,
-        "schedulingStrategy": "REPLICA",
-        "createdBy": s.created_by,
-    }
-    if "TAGS" in include:
-        body["tags"] = wire_tags(s.tags)
-    return body
-
-
 def container(task: Task, c: Container) -> dict[str, Any]:
     return filled(
         containerArn=c.arn,
@@ -206,6 +144,7 @@ def task(state: State, t: Task, include: AbstractSet[str]) -> dict[str, Any]:
         healthStatus=t.health,
         group=t.group,
         launchType=t.launch_type,
+        capacityProviderName=t.capacity_provider,
         startedBy=t.started_by,
         stopCode=t.stop_code,
         stoppedReason=t.stopped_reason,
@@ -216,7 +155,7 @@ def task(state: State, t: Task, include: AbstractSet[str]) -> dict[str, Any]:
         [{"name": "ecs.cpu-architecture", "value": architecture}] if architecture is not None else []
     )
     body["containers"] = [container(t, c) for c in t.containers]
-    body["enableExecuteCommand"] = False
+    body["enableExecuteCommand"] = t.execute_command
     body["overrides"] = overrides
     body["tags"] = wire_tags(t.tags) if "TAGS" in include else []
     if definition is not None and definition.document.get("ephemeralStorage"):
