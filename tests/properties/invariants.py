@@ -103,9 +103,13 @@ def check_instance(state: State, instance_arn: str, needs: Resources) -> None:
 def check_distinct(state: State, service: Service, plan: Plan) -> None:
     """No instance that was given a task of the service runs another."""
     given = [
-        s.instance_arn for v in plan.verbs if isinstance(v, StartTasks) and not v.standby for s in v.starts
+        s.instance_arn
+        for v in plan.verbs
+        if isinstance(v, StartTasks) and not v.standby and v.service_arn == service.arn
+        for s in v.starts
     ]
-    given += [state.tasks[v.task_arn].instance_arn for v in plan.verbs if isinstance(v, PromoteTask)]
+    promoted = [state.tasks[v.task_arn] for v in plan.verbs if isinstance(v, PromoteTask)]
+    given += [t.instance_arn for t in promoted if t.service_arn == service.arn]
     for instance_arn in given:
         on_it = [t for t in state.live_tasks_on(instance_arn) if t.service_arn == service.arn]
         assert sum(t.is_wanted and not t.standby for t in on_it) <= 1
