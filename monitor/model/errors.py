@@ -10,16 +10,23 @@ common codes every JSON service answers with (tests check both).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 
 class AwsError(Exception):
     """An error with an AWS code, as it goes over the wire."""
 
     status = 400
 
-    def __init__(self, code: str, message: str, status: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, status: int | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
+        """`details`: further members that the error's shape has."""
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+        self.details: Mapping[str, Any] = details or {}
         if status is not None:
             self.status = status
 

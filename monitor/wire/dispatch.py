@@ -156,7 +156,7 @@ def render_error(call: Call | None, error: AwsError, request: Request) -> Respon
         code, status = _QUERY_ERRORS.get(error.code, (error.code, error.status))
         body = query.render_error(code, error.message, status < 500, request_id)
         return Response(status, body, {**headers, "content-type": "text/xml"})
-    body = _dump({"__type": error.code, "message": error.message})
+    body = _dump({"__type": error.code, "message": error.message, **error.details})
     return Response(error.status, body, {**headers, "content-type": JSON_TYPE})
 
 

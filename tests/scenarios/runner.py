@@ -7,17 +7,28 @@ until nothing is left to do; with `agents wait` they act only on the event `agen
 Events
     instance NAME [cpu N] [memory N] [zone Z]      a container instance joins
     define FAMILY [check] [port N] [cpu N]         a new revision of a one-container definition
-    service NAME N [min N] [max N] [standbys N] [grace N] [distinct] [of FAMILY]
+    service NAME N [min N] [max N] [standbys N] [grace N] [distinct] [of FAMILY] [breaker rollback|stop] [count N]
+        [noreset] [alarm NAME] [bake MINUTES] [bluegreen] [hook STAGE] [providers A:WEIGHT:BASE,B:WEIGHT]
+        [spread FIELD] [binpack FIELD] [fargate]        a service
+    daemon NAME [min N] [of FAMILY] [member EXPRESSION]
+    sets NAME N                                    a service of the EXTERNAL controller
+    set NAME PERCENT [of FAMILY:REVISION] | unset NAME  a task set more | the newest goes
+    drain INSTANCE | activate INSTANCE
+    protect NAME MINUTES                           the newest running task
+    alarm NAME STATE | rollback NAME | abort NAME | continue NAME
     scale NAME N | update NAME FAMILY:REVISION | force NAME | percents NAME MIN MAX | delete NAME
     agents act [INSTANCE] | agents obey | agents wait
     exit NAME CODE [all]                           the newest running task's container (or all tasks') ends
     unpulled NAME                                  every pending task fails: its image cannot be pulled
-    sick NAME | well NAME                          the oldest running task; every task
+    sick NAME | sick-new NAME | well NAME          the oldest running task; all of the newest deployment; every task
+    associate PROVIDER …                           capacity providers of the cluster
     lost INSTANCE | back INSTANCE | deregister INSTANCE
     stop NAME                                      a user stops the newest running task
 Expectations
     NAME KEY VALUE [KEY VALUE …]                   of running, pending, stopping, standbys, deployments, failed, wait
-                                                   (seconds of back-off), rollout, status, on:INSTANCE, old
+                                                   (seconds of back-off), rollout, status, on:INSTANCE, old, desired,
+                                                   stage, revision, breaker, record (status of the newest service
+                                                   deployment), provider:NAME, setN (running tasks of the Nth set)
     NAME says "TEXT" | NAME silent                 service events since the event before
     last NAME STOPCODE "TEXT"                      why its last stopped task stopped
     NAME replaced                                  every running task that took a place names whose
@@ -27,12 +38,16 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from monitor.model.alarm import Alarm, alarm_arn
+from monitor.model.capacity import PROVIDER_ATTRIBUTE
 from monitor.model.service import Service
+from monitor.model.state import Put
 from monitor.model.task import RUNNING, STOPPED, Task
-from tests.scenarios.world import START, World
+from tests.scenarios.world import CLUSTER, SCOPE, START, World
 
 _LINE = re.compile(r"(?P<at>[0-9.]+)\s*(?:s|m|h)?\s*:\s*(?P<rest>.*)")
 
@@ -91,7 +106,7 @@ class Scenario:
     # -- events -------------------------------------------------------------------------------------
 
     def happen(self, words: list[str]) -> None:
-        method = getattr(self, f"on_{words[0]}", None)
+        method = getattr(self, f"on_{words[0].replace('-', '_')}", None)
         if method is None:
             raise BadScenario(f"no such event: {words[0]}")
         method(*words[1:])
@@ -100,7 +115,10 @@ class Scenario:
     def on_instance(self, name: str, *options: str) -> None:
         found = _options(options)
         zone = str(found.get("zone", "a"))
-        self.world.join(name, int(found.get("cpu", 4096)), int(found.get("memory", 8192)), zone)
+        made = self.world.join(name, int(found.get("cpu", 4096)), int(found.get("memory", 8192)), zone)
+        if "provider" in found:
+            marked = {**made.attributes, PROVIDER_ATTRIBUTE: found["provider"].replace(",", " ")}
+            self.world.commit([Put(replace(made, attributes=marked))])
 
     def on_define(self, family: str, *options: str) -> None:
         found = _options(options, flags=("check",))
@@ -114,10 +132,7 @@ class Scenario:
         self.world.define(family, **extra)
 
     def on_service(self, name: str, desired: str, *options: str) -> None:
-        found = _options(options, flags=("distinct",))
-        extra: dict[str, Any] = {}
-        if "distinct" in found:
-            extra["placementConstraints"] = [{"type": "distinctInstance"}]
+        found = _options(options, flags=("distinct", "noreset", "bluegreen", "fargate"))
         self.world.serve(
             name,
             int(desired),
@@ -126,7 +141,85 @@ class Scenario:
             standbys=int(found.get("standbys", 0)),
             healthCheckGracePeriodSeconds=int(found.get("grace", 0)),
             taskDefinition=found.get("of", name),
-            **extra,
+            configuration=self.configuration(found),
+            **_placing(found),
+        )
+
+    def configuration(self, found: dict[str, str]) -> dict[str, Any]:
+        """deploymentConfiguration beyond the percentages."""
+        made: dict[str, Any] = {}
+        if "breaker" in found:
+            breaker: dict[str, Any] = {"enable": True, "rollback": found["breaker"] == "rollback"}
+            if "count" in found:
+                breaker["thresholdConfiguration"] = {"type": "COUNT", "value": int(found["count"])}
+            breaker["resetOnHealthyTask"] = "noreset" not in found
+            made["deploymentCircuitBreaker"] = breaker
+        if "alarm" in found:
+            self.on_alarm(found["alarm"], "OK")
+            made["alarms"] = {"alarmNames": [found["alarm"]], "enable": True, "rollback": True}
+        if "bake" in found:
+            made["bakeTimeInMinutes"] = int(found["bake"])
+        if "bluegreen" in found:
+            made["strategy"] = "BLUE_GREEN"
+        if "hook" in found:
+            made["lifecycleHooks"] = [{"targetType": "PAUSE", "lifecycleStages": [found["hook"]]}]
+        return made
+
+    def on_daemon(self, name: str, *options: str) -> None:
+        found = _options(options)
+        extra: dict[str, Any] = {}
+        if "member" in found:
+            extra["placementConstraints"] = [{"type": "memberOf", "expression": found["member"]}]
+        low = int(found.get("min", 0))
+        definition = found.get("of", name)
+        self.world.serve(
+            name, 0, low=low, high=100, taskDefinition=definition, schedulingStrategy="DAEMON", **extra
+        )
+
+    def on_sets(self, name: str, desired: str) -> None:
+        self.world.serve(name, int(desired), taskDefinition="", deploymentController={"type": "EXTERNAL"})
+
+    def on_set(self, name: str, percent: str, *options: str) -> None:
+        found = _options(options)
+        self.world.call(
+            "CreateTaskSet",
+            cluster="default",
+            service=name,
+            taskDefinition=found.get("of", name),
+            scale={"unit": "PERCENT", "value": float(percent)},
+        )
+
+    def on_unset(self, name: str) -> None:
+        newest = max(self.world.service(name).deployments, key=lambda d: (d.created_at, d.id))
+        self.world.call("DeleteTaskSet", cluster="default", service=name, taskSet=newest.id, force=True)
+
+    def on_drain(self, name: str) -> None:
+        self.world.commit([Put(replace(self.world.instance(name), status="DRAINING"))])
+
+    def on_activate(self, name: str) -> None:
+        self.world.commit([Put(replace(self.world.instance(name), status="ACTIVE"))])
+
+    def on_protect(self, name: str, minutes: str) -> None:
+        until = self.world.now + int(minutes) * 60.0
+        self.world.commit([Put(replace(self.running(name)[-1], protected_until=until))])
+
+    def on_alarm(self, name: str, state: str) -> None:
+        arn = alarm_arn(SCOPE.region, SCOPE.account, name)
+        self.world.commit([Put(Alarm(arn, name, state, self.world.now, window_seconds=60.0))])
+
+    def on_rollback(self, name: str) -> None:
+        self.world.call(
+            "StopServiceDeployment", serviceDeploymentArn=self.world.service(name).primary.record_arn
+        )
+
+    def on_abort(self, name: str) -> None:
+        record = self.world.service(name).primary.record_arn
+        self.world.call("StopServiceDeployment", serviceDeploymentArn=record, stopType="ABORT")
+
+    def on_continue(self, name: str) -> None:
+        primary = self.world.service(name).primary
+        self.world.call(
+            "ContinueServiceDeployment", serviceDeploymentArn=primary.record_arn, hookId=primary.hook_id
         )
 
     def on_scale(self, name: str, desired: str) -> None:
@@ -163,6 +256,17 @@ class Scenario:
 
     def on_sick(self, name: str) -> None:
         self.world.is_healthy(self.running(name)[0], False)
+
+    def on_sick_new(self, name: str) -> None:
+        primary = self.world.service(name).primary.id
+        for task in self.running(name):
+            if task.deployment_id == primary:
+                self.world.is_healthy(task, False)
+
+    def on_associate(self, *providers: str) -> None:
+        cluster = self.world.state.clusters[CLUSTER]
+        known = {**cluster.config, "capacityProviders": list(providers)}
+        self.world.commit([Put(replace(cluster, config=known))])
 
     def on_well(self, name: str) -> None:
         for task in self.running(name):
@@ -233,10 +337,27 @@ class Scenario:
             "wait": f"{max(0.0, primary.retry_at - self.world.now):g}",
             "rollout": primary.rollout_state,
             "status": service.status,
+            "desired": service.desired_count,
+            "stage": primary.stage or "none",
+            "revision": service.definition_arn.rsplit(":", 1)[-1],
+            "breaker": primary.breaker_failures,
+            "record": self.record(service),
         }
+        if key.startswith("provider:"):
+            provider = key.removeprefix("provider:")
+            return sum(1 for t in wanted if t.capacity_provider == provider)
+        if key.startswith("set"):
+            ordered = sorted(service.deployments, key=lambda d: (d.created_at, d.id))
+            number = int(key.removeprefix("set")) - 1
+            return sum(1 for t in wanted if t.deployment_id == ordered[number].id and t.last == RUNNING)
         if key not in found:
             raise BadScenario(f"no such value: {key}")
         return found[key]
+
+    def record(self, service: Service) -> str:
+        """The status of the newest service deployment."""
+        records = self.world.state.service_deployments_of(service.arn)
+        return records[-1].status if records else "none"
 
     def shown(self) -> str:
         lines = [f"  at {self.world.now - START:g} s"]
@@ -247,6 +368,24 @@ class Scenario:
                     f"  {task.group} on {where}: {task.desired}/{task.last} {task.health} {task.stop_code}"
                 )
         return "\n".join([*lines, *(f"  {m}" for m in self.world.logged()[-8:])])
+
+
+def _placing(found: dict[str, str]) -> dict[str, Any]:
+    extra: dict[str, Any] = {}
+    if "distinct" in found:
+        extra["placementConstraints"] = [{"type": "distinctInstance"}]
+    if "fargate" in found:
+        extra["launchType"] = "FARGATE"
+    steps = [{"type": kind, "field": found[kind]} for kind in ("spread", "binpack") if kind in found]
+    if steps:
+        extra["placementStrategy"] = steps
+    if "providers" in found:
+        parts = [p.split(":") for p in found["providers"].split(",")]
+        extra["capacityProviderStrategy"] = [
+            {"capacityProvider": p[0], "weight": int(p[1]), "base": int(p[2]) if len(p) > 2 else 0}
+            for p in parts
+        ]
+    return extra
 
 
 def _options(words: tuple[str, ...], flags: tuple[str, ...] = ()) -> dict[str, str]:

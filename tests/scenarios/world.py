@@ -97,6 +97,7 @@ class World:
         if standbys:
             extra["tags"] = [{"key": "moorwatch:warm-standby", "value": str(standbys)}]
         extra.setdefault("taskDefinition", "web")
+        percents |= extra.pop("configuration", {})
         made = self.call(
             "CreateService",
             serviceName=name,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from monitor.api.ecs import service_rules as rules
 from monitor.api.ecs import views
 from monitor.api.ecs.definition_rules import MEMORY_FLOOR_MIB, check_environment, task_cpu, task_memory
 from monitor.api.ecs.tags import read_tags
@@ -23,6 +25,7 @@ from monitor.api.operation import (
     with_token,
 )
 from monitor.model import arn as arns
+from monitor.model.capacity import FARGATE
 from monitor.model.cluster import Cluster
 from monitor.model.errors import ClientFault, invalid_parameter, service_not_found
 from monitor.model.event import Reason
@@ -30,11 +33,14 @@ from monitor.model.resources import Resources
 from monitor.model.state import Log, Put
 from monitor.model.task import RUNNING, STOPPED, USER_INITIATED, Task
 from monitor.model.task_definition import TaskDefinition
+from monitor.scheduler.capacity import next_provider
 from monitor.scheduler.lifecycle import stop
-from monitor.scheduler.placement import Placer, Refusal, check_constraints, check_strategy
+from monitor.scheduler.look import required
+from monitor.scheduler.placement import Placer, Refusal
 from monitor.scheduler.plan import make_task, task_event
 
 OVERRIDES_LIMIT = 8192  # characters of JSON
+TOKEN_SECONDS = 24 * 3600.0  # how long a clientToken is remembered
 _CONTAINER_OVERRIDES = ("name", "command", "environment", "cpu", "memory", "memoryReservation")
 
 
@@ -93,18 +99,18 @@ def _needs(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Resource
 
 
 def _check(ctx: Context, params: Params) -> TaskDefinition:
-    for member in ("networkConfiguration", "capacityProviderStrategy", "volumeConfigurations"):
-        if params.get(member):
-            raise invalid_parameter(f"{member} cannot be used here.")
-    launch = params.get("launchType") or "EC2"
-    if launch not in ("EC2", "EXTERNAL"):
-        raise invalid_parameter(f"launchType {launch} has no capacity here: use EC2 or EXTERNAL.")
+    if params.get("volumeConfigurations"):
+        raise invalid_parameter("volumeConfigurations cannot be used here: EBS volumes are not available.")
     group = params.get("group") or ""
     if group.startswith("service:") or len(group) > 255:
         raise invalid_parameter("group must be at most 255 characters and must not start with service:.")
     if len(params.get("startedBy") or "") > 128:
         raise invalid_parameter("startedBy must be at most 128 characters.")
-    return ctx.active_definition(params["taskDefinition"])
+    if params.get("propagateTags") == "SERVICE":
+        raise invalid_parameter("propagateTags SERVICE is for services: use TASK_DEFINITION or NONE.")
+    definition = ctx.active_definition(params["taskDefinition"])
+    rules.network(params, definition)
+    return definition
 
 
 def _digest(params: Params) -> str:
@@ -119,15 +125,28 @@ def _replay(ctx: Context, cluster: Cluster, params: Params) -> Outcome | None:
     if not earlier:
         return None
     tasks = [ctx.state.tasks[a] for a in earlier]
+    newest = max(t.created_at for t in tasks)
+    tasks = [t for t in tasks if t.created_at == newest]
+    if newest < ctx.now - TOKEN_SECONDS:
+        return None
     if tasks[0].request_digest != _digest(params):
-        error = ClientFault("ConflictException", "The clientToken was used before with other parameters.")
-        raise error
+        raise ClientFault(
+            "ConflictException",
+            "The clientToken was used before with other parameters.",
+            details={"resourceIds": [t.arn for t in tasks]},
+        )
     include = frozenset(("TAGS",))
     return answer({"tasks": [views.task(ctx.state, t, include) for t in tasks], "failures": []})
 
 
 def _new(
-    ctx: Context, cluster: Cluster, params: Params, definition: TaskDefinition, instance_arn: str
+    ctx: Context,
+    cluster: Cluster,
+    params: Params,
+    definition: TaskDefinition,
+    instance_arn: str,
+    launch_type: str,
+    provider: str = "",
 ) -> Task:
     overrides = _overrides(params, definition)
     group = params.get("group") or f"family:{definition.family}"
@@ -137,7 +156,9 @@ def _new(
         make_task(definition, cluster.arn, instance_arn, ctx.ids, ctx.now, group),
         needs=_needs(definition, overrides),
         overrides=overrides,
-        launch_type=params.get("launchType") or "EC2",
+        launch_type=launch_type,
+        capacity_provider=provider,
+        execute_command=bool(params.get("enableExecuteCommand")),
         started_by=params.get("startedBy") or "",
         tags={**managed, **inherited, **read_tags(params.get("tags"))},
         client_token=params.get("clientToken") or "",
@@ -169,9 +190,8 @@ def run_task(ctx: Context, params: Params) -> Outcome:
     count = params.get("count", 1)
     if not 1 <= count <= 10:
         raise invalid_parameter(f"count must be between 1 and 10, got {count}.")
-    constraints, strategy = params.get("placementConstraints") or (), params.get("placementStrategy") or ()
-    check_constraints(constraints)
-    check_strategy(strategy)
+    constraints, strategy = rules.placement(params)
+    launch, capacity = rules.capacity(ctx, cluster, params)
     group = params.get("group") or f"family:{definition.family}"
     needs = _needs(definition, _overrides(params, definition))
     if not ctx.state.capacity_of(cluster.arn):
@@ -179,12 +199,24 @@ def run_task(ctx: Context, params: Params) -> Outcome:
     placer = Placer(ctx.state)
     tasks: list[Task] = []
     failures: list[dict[str, str]] = []
+    taken: Counter[str] = Counter()
     for _ in range(count):
-        spot = placer.place(cluster.arn, group, needs, constraints, strategy)
+        provider = next_provider(capacity, taken) if capacity else FARGATE if launch == FARGATE else ""
+        spot = placer.place(
+            cluster.arn,
+            group,
+            needs,
+            (*constraints, *(definition.document.get("placementConstraints") or ())),
+            strategy,
+            provider=provider,
+            requires=required(definition),
+        )
         if isinstance(spot, Refusal):
             failures.append(_failure(spot, cluster))
-        else:
-            tasks.append(_new(ctx, cluster, params, definition, spot.arn))
+            continue
+        taken[provider] += 1
+        shown = provider if capacity else ""
+        tasks.append(_new(ctx, cluster, params, definition, spot.arn, launch, shown))
     return _outcome(tasks, failures)
 
 
@@ -211,6 +243,7 @@ def start_task(ctx: Context, params: Params) -> Outcome:
     """The caller names the instances; the same resource checks, no choice."""
     cluster = ctx.cluster(params.get("cluster"))
     definition = _check(ctx, params)
+    launch = "EC2"
     if len(params.get("startedBy") or "") > 36:
         raise invalid_parameter("startedBy must be at most 36 characters.")
     placer = Placer(ctx.state)
@@ -231,7 +264,7 @@ def start_task(ctx: Context, params: Params) -> Outcome:
             failures.append({"arn": arn, "reason": why, "detail": _detail(why)})
             continue
         placer.take(arn, params.get("group") or "", needs)
-        tasks.append(_new(ctx, cluster, params, definition, arn))
+        tasks.append(_new(ctx, cluster, params, definition, arn, launch))
     return _outcome(tasks, failures)
 
 
@@ -278,6 +311,9 @@ def list_tasks(ctx: Context, params: Params) -> Outcome:
     """desiredStatus RUNNING unless STOPPED is asked for; PENDING never matches (as in ECS)."""
     cluster = ctx.cluster(params.get("cluster"))
     desired = params.get("desiredStatus") or RUNNING
+    filters = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
+    if params.get("startedBy") and any(params.get(f) for f in filters):
+        raise invalid_parameter("startedBy must be the only filter of ListTasks: leave the others out.")
     tasks: Iterable[Task] = ctx.state.tasks_of(cluster.arn)
     if params.get("serviceName"):
         arn = ctx.service_arn(cluster, params["serviceName"])
@@ -296,7 +332,7 @@ def list_tasks(ctx: Context, params: Params) -> Outcome:
         tasks = (t for t in tasks if t.started_by == params["startedBy"])
     if params.get("launchType"):
         tasks = (t for t in tasks if t.launch_type == params["launchType"])
-    if desired not in (RUNNING, STOPPED):
+    if desired not in (RUNNING, STOPPED) or params.get("daemonName"):
         return answer({"taskArns": []})
     chunk, token = page([t.arn for t in tasks if t.desired == desired], params)
     return answer(with_token({"taskArns": chunk}, token))
