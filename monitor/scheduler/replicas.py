@@ -41,9 +41,10 @@ class ReplicaLook(Look):
             self.leave()
             self._start()
             self._stop_surplus()
-            self._keep_standbys()
+            kept = self._drop_standbys()
             self._finish_deployments()
             rebalance.balance(self)
+            self._add_standbys(kept)
             self.say_steady(self.is_settled() and len(self.service.deployments) == 1)
         else:
             self.settle()
@@ -129,7 +130,6 @@ class ReplicaLook(Look):
         lower = lower_bound(desired, service.minimum_healthy_percent)
         if service.primary.rollout_state == FAILED:
             lower = desired  # nothing is started any more: what runs stays
-        spare = stoppable(len(healthy), lower)
         # Rebalancing never costs a task, whatever minimumHealthyPercent would allow.
         is_replaced = len(healthy - {service.moving}) >= desired
         leaving = [t for t in wanted if t.arn in self.leaving and (is_replaced or t.arn != service.moving)]
@@ -139,7 +139,8 @@ class ReplicaLook(Look):
             new = [t for t in wanted if t.deployment_id == deployment_id and t.arn not in self.leaving]
             if len(new) > desired:
                 surplus += self._by_least_loss(self._free_to_scale_in(new))[: len(new) - desired]
-        chosen = _affordable(surplus, healthy, spare)
+        running = sum(1 for t in wanted if t.is_healthy)
+        chosen = _affordable(surplus, healthy, stoppable(len(healthy), lower), stoppable(running, lower))
         self.order_stop([t for t in chosen if t.arn not in self.leaving], self.scaled_in())
         self._move(chosen)
         self._stop_bad(len(healthy) - sum(1 for t in chosen if t.arn in healthy))
@@ -155,7 +156,7 @@ class ReplicaLook(Look):
         return free
 
     def _is_stuck_protected(self) -> bool:
-        protected = sum(1 for t in self.census.wanted if t.is_protected(self.now))
+        protected = sum(1 for t in self.good(self.service.primary) if t.is_protected(self.now))
         return protected > self.service.desired_count
 
     def _move(self, chosen: list[Task]) -> None:
@@ -186,22 +187,30 @@ class ReplicaLook(Look):
 
     # -- warm standby -------------------------------------------------------------------------------
 
-    def _keep_standbys(self) -> None:
+    def _standbys_wanted(self) -> int:
         """Tasks created ahead, not started, so that a replacement only has to be started."""
-        primary, wish = self.service.primary, self.service.warm_standby
-        if not self.service.desired_count or primary.backoff_step or primary.rollout_state == FAILED:
-            wish = 0
-        draining = {i.arn for i in self.snapshot.state.instances.values() if i.status == "DRAINING"}
-        usable = [t for t in self.standbys if self.is_primary(t) and t.instance_arn not in draining]
+        primary = self.service.primary
+        hopeless = primary.backoff_step or primary.rollout_state == FAILED
+        return 0 if hopeless or not self.service.desired_count else self.service.warm_standby
+
+    def _drop_standbys(self) -> int:
+        """Stop those that are of no use any more. Returns how many stay."""
+        instances, wish = self.snapshot.state.instances, self._standbys_wanted()
+        usable = [
+            t for t in self.standbys if self.is_primary(t) and instances[t.instance_arn].status == ACTIVE
+        ]
         surplus = [t for t in self.standbys if t not in usable] + usable[wish:] + self.census.lost_standbys
         self.order_stop(surplus, Reason(SERVICE_SCHEDULER_INITIATED, "Warm standby is not needed."))
+        return len(usable[:wish])
+
+    def _add_standbys(self, kept: int) -> None:
+        primary = self.service.primary
         running = sum(1 for t in self.census.wanted if self.is_primary(t) and t.last == RUNNING)
-        if len(usable) >= wish or running < self.service.desired_count:
+        if running < self.service.desired_count:
             return
-        definition = self.definition_of(primary)
         starts: list[Start] = []
-        for _ in range(wish - len(usable)):
-            spot = self.placer.place(self.service.cluster_arn, self.group, definition.needs)
+        for _ in range(self._standbys_wanted() - kept):
+            spot = self.placer.place(self.service.cluster_arn, self.group, self.definition_of(primary).needs)
             if isinstance(spot, Refusal):
                 break
             starts.append(Start(spot.arn))
@@ -226,7 +235,8 @@ class ReplicaLook(Look):
 
     def _finish_deployments(self) -> None:
         primary, holding = self.service.primary, self.census.holding(self.stopped)
-        kept = tuple(d for d in self.service.deployments[1:] if d.id in holding)
+        blue = stages.blue(self.service)
+        kept = tuple(d for d in self.service.deployments[1:] if d.id in holding or d == blue)
         if kept != self.service.deployments[1:]:
             self.service = replace(self.service, deployments=(primary, *kept))
         if primary.rollout_state != IN_PROGRESS or kept or not self.is_settled():
@@ -253,13 +263,15 @@ class ReplicaLook(Look):
         return ends > self.now
 
 
-def _affordable(surplus: list[Task], healthy: set[str], spare: int) -> list[Task]:
-    """Those that may go: any that is not healthy, and of the healthy ones as many as are to spare."""
+def _affordable(surplus: list[Task], proven: set[str], spare: int, running_spare: int) -> list[Task]:
+    """Those that may go: any that does not run as it should, and of the others as many as are to spare, counted both
+    over those that are proven and over all that run."""
     chosen: list[Task] = []
     for task in surplus:
-        if task.arn in healthy:
-            if spare <= 0:
-                continue
-            spare -= 1
+        is_proven = task.arn in proven
+        if (is_proven and spare <= 0) or (task.is_healthy and running_spare <= 0):
+            continue
+        spare -= is_proven
+        running_spare -= task.is_healthy
         chosen.append(task)
     return chosen

@@ -49,18 +49,19 @@ def may_scale_up(deployment: Deployment) -> bool:
 
 
 def blue(service: Service) -> Deployment | None:
-    """The older deployment that is kept whole while the new one is made ready."""
-    if service.rollout != BLUE_GREEN or not is_staged(service.primary) or len(service.deployments) < 2:
+    """The completed deployment that is kept whole while the new one is made ready."""
+    if service.rollout != BLUE_GREEN or not is_staged(service.primary) or service.completed is None:
         return None
-    completed = service.completed
-    found = next((d for d in service.deployments[1:] if completed and d.id == completed.id), None)
-    return found or service.deployments[1]
+    return next((d for d in service.deployments[1:] if d.id == service.completed.id), None)
 
 
 def advance(look: ReplicaLook) -> None:
     """Go on through as many stages as are done."""
     primary = look.service.primary
     if look.service.rollout != BLUE_GREEN or primary.rollout_state != IN_PROGRESS or not primary.stage:
+        return
+    if is_staged(primary) and blue(look.service) is None:
+        look.put(replace(primary, stage=""))  # there is nothing worth keeping: a plain rollout does
         return
     while is_staged(primary) and _is_done(look, primary):
         following = STAGES[STAGES.index(primary.stage) + 1]

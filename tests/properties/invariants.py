@@ -6,7 +6,7 @@ from collections import Counter
 
 from monitor.clock import SeededIds
 from monitor.model.resources import Resources
-from monitor.model.service import ACTIVE, Service
+from monitor.model.service import ACTIVE, BLUE_GREEN, DAEMON, REPLICA, Service
 from monitor.model.state import Put, State
 from monitor.model.task import ORDER, RUNNING, STOPPED, Task
 from monitor.scheduler.plan import Plan, PromoteTask, StartTasks, StopTasks, changes
@@ -58,10 +58,10 @@ def check_stops(snapshot: Snapshot, plan: Plan) -> None:
             assert verb.reason.text
             assert verb.reason.stop_code
             assert all(state.tasks[a].desired == RUNNING for a in verb.task_arns)
-            if verb.reason.text.startswith("Scaling"):
+            if verb.reason.text.startswith(("Scaling", "Task moved")):
                 scaled[verb.service_arn] += sum(state.tasks[a].is_healthy for a in verb.task_arns)
     for service in state.services.values():
-        if service.status == ACTIVE and scaled[service.arn]:
+        if service.status == ACTIVE and scaled[service.arn] and service.scheduling == REPLICA:
             healthy = sum(t.is_healthy for t in heard(snapshot, service))
             lower = lower_bound(service.desired_count, service.minimum_healthy_percent)
             assert healthy - scaled[service.arn] >= min(lower, service.desired_count)
@@ -84,10 +84,18 @@ def check_starts(snapshot: Snapshot, plan: Plan) -> None:
             grown.add(task.service_arn)
     for arn in grown:
         service = state.services[arn]
-        upper = max(1, upper_bound(service.desired_count, service.maximum_percent))
-        assert len(heard(snapshot, service)) <= upper
+        assert len(heard(snapshot, service)) <= most_of(state, service)
         if any(c.get("type") == "distinctInstance" for c in service.placement_constraints):
             check_distinct(state, service, plan)
+
+
+def most_of(state: State, service: Service) -> int:
+    """How many tasks the service may have at once."""
+    if service.scheduling == DAEMON:
+        return len(state.capacity_of(service.cluster_arn))
+    if service.rollout == BLUE_GREEN and len(service.deployments) > 1:
+        return max(2 * service.desired_count, len(list(state.live_tasks_of_service(service.arn))))
+    return max(1, upper_bound(service.desired_count, service.maximum_percent))
 
 
 def check_instance(state: State, instance_arn: str, needs: Resources) -> None:

@@ -5,18 +5,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from monitor.model.alarm import Alarm, alarm_arn
 from monitor.model.errors import AwsError
-from monitor.model.service import ACTIVE, INACTIVE
+from monitor.model.service import ACTIVE, INACTIVE, Service
 from monitor.model.state import Change, Put, State
 from monitor.model.task import RUNNING, STOPPED, Task
 from tests.properties.invariants import check_look, image, rebuilt
-from tests.scenarios.world import World
+from tests.scenarios.world import SCOPE, World
 
 INSTANCES = ("a" * 32, "b" * 32, "c" * 32)
 SERVICES = ("web", "api", "job")
+DAEMON = "log"
+ALARM = alarm_arn(SCOPE.region, SCOPE.account, "errors")
 STEPS = 80
 
 
@@ -31,7 +36,9 @@ class Walk:
         self.world.define("web")
         self.world.define("api", healthCheck={"command": ["CMD", "true"]})
         self.world.define("job", portMappings=[{"containerPort": 80, "hostPort": 8080}])
-        for name in SERVICES:
+        self.world.define(DAEMON, cpu=64, memory=32)
+        self.set_alarm("OK")
+        for name in (*SERVICES, DAEMON):
             self.create(name)
 
     @staticmethod
@@ -43,25 +50,73 @@ class Walk:
 
     def create(self, name: str | None = None) -> None:
         name = name or self.chance.choice(SERVICES)
+        if name == DAEMON:
+            percents = {"minimumHealthyPercent": self.chance.choice([0, 50]), "maximumPercent": 100}
+            self.world.call(
+                "CreateService",
+                serviceName=name,
+                taskDefinition=name,
+                schedulingStrategy="DAEMON",
+                deploymentConfiguration={**percents, **self.breaker()},
+            )
+            return
         low, high = self.chance.choice([(100, 200), (50, 100), (50, 150), (0, 100), (0, 200)])
-        percents = {"minimumHealthyPercent": low, "maximumPercent": high}
+        configuration: dict[str, Any] = {
+            "minimumHealthyPercent": low,
+            "maximumPercent": high,
+            **self.breaker(),
+        }
+        is_distinct = self.chance.random() < 0.3
+        if name != "job" and not is_distinct and self.chance.random() < 0.3:
+            configuration |= {"strategy": "BLUE_GREEN", "bakeTimeInMinutes": self.chance.choice([0, 1])}
+        if self.chance.random() < 0.3:
+            configuration["alarms"] = {"alarmNames": ["errors"], "enable": True, "rollback": True}
         self.world.call(
             "CreateService",
             serviceName=name,
             taskDefinition=name,
             desiredCount=self.chance.randint(0, 3 if name == "job" else 5),
-            deploymentConfiguration=percents,
-            placementConstraints=[{"type": "distinctInstance"}] if self.chance.random() < 0.3 else [],
+            deploymentConfiguration=configuration,
+            placementConstraints=[{"type": "distinctInstance"}] if is_distinct else [],
             tags=[{"key": "moorwatch:warm-standby", "value": str(self.chance.choice([0, 0, 1, 2]))}],
             healthCheckGracePeriodSeconds=self.chance.choice([0, 30]),
         )
+
+    def breaker(self) -> dict[str, Any]:
+        if self.chance.random() < 0.5:
+            return {}
+        return {"deploymentCircuitBreaker": {"enable": True, "rollback": self.chance.random() < 0.7}}
+
+    def set_alarm(self, state: str) -> None:
+        self.world.commit([Put(Alarm(ALARM, "errors", state, self.world.now, window_seconds=30.0))])
+
+    def alarm(self) -> None:
+        self.set_alarm(self.chance.choice(["OK", "ALARM"]))
+
+    def drain(self) -> None:
+        name = self.chance.choice(INSTANCES)
+        if name not in self.gone:
+            status = self.chance.choice(["DRAINING", "ACTIVE"])
+            self.world.commit([Put(replace(self.world.instance(name), status=status))])
+
+    def protect(self) -> None:
+        task = self.pick(lambda t: t.service_arn != "" and t.desired == RUNNING and not t.standby)
+        if task:
+            self.world.commit([Put(replace(task, protected_until=self.world.now + 300.0))])
+
+    def stop_deployment(self) -> None:
+        record = self.world.service(self.chance.choice(SERVICES)).primary.record_arn
+        kind = self.chance.choice(["ABORT", "ROLLBACK"])
+        self.world.call("StopServiceDeployment", serviceDeploymentArn=record, stopType=kind)
 
     def scale(self) -> None:
         name = self.chance.choice(SERVICES)
         self.world.call("UpdateService", service=name, desiredCount=self.chance.randint(0, 3))
 
     def force(self) -> None:
-        self.world.call("UpdateService", service=self.chance.choice(SERVICES), forceNewDeployment=True)
+        self.world.call(
+            "UpdateService", service=self.chance.choice((*SERVICES, DAEMON)), forceNewDeployment=True
+        )
 
     def delete(self) -> None:
         self.world.call("DeleteService", service=self.chance.choice(SERVICES), force=True)
@@ -154,6 +209,10 @@ class Walk:
             (self.repeat, 2),
             (self.restart, 1),
             (self.deregister, 1),
+            (self.drain, 2),
+            (self.protect, 1),
+            (self.alarm, 1),
+            (self.stop_deployment, 1),
         ]
         names, weights = zip(*actions, strict=True)
         try:
@@ -168,10 +227,16 @@ class Walk:
         self.world.next_at = plan.next_at
 
     def heal(self) -> None:
-        """No more faults: agents come back, obey, and every check passes."""
+        """No more faults: agents come back, obey, and every check passes. What failed is deployed anew."""
+        self.set_alarm("OK")
         for name in INSTANCES:
             if name not in self.gone:
+                self.world.commit([Put(replace(self.world.instance(name), status="ACTIVE"))])
                 self.world.reconnect(name)
+        self.look()
+        for service in list(self.world.state.services.values()):
+            if service.status == ACTIVE and service.primary.rollout_state == "FAILED":
+                self.world.call("UpdateService", service=service.name, forceNewDeployment=True)
         for _ in range(200):
             self.look()
             for task in list(self.world.state.tasks.values()):
@@ -198,7 +263,7 @@ class Walk:
             mine = [t for t in state.live_tasks_of_service(service.arn) if not t.standby]
             whole = (
                 service.status == ACTIVE
-                and len(mine) == service.desired_count
+                and len(mine) == self.wanted(service)
                 and all(t.is_healthy and t.deployment_id == service.primary.id for t in mine)
                 and len(service.deployments) == 1
                 and service.primary.rollout_state == "COMPLETED"
@@ -208,9 +273,26 @@ class Walk:
                 return False
         return True
 
+    def wanted(self, service: Service) -> int:
+        if service.scheduling != "DAEMON":
+            return service.desired_count
+        assert service.desired_count == len(INSTANCES) - len(self.gone)
+        return service.desired_count
+
     def told(self) -> list[str]:
-        services = self.world.state.services.values()
-        lines = [f"{s.name} {s.status} {s.desired_count} {s.complaint} {s.deployments}" for s in services]
+        lines = []
+        for s in self.world.state.services.values():
+            made = [
+                f"{d.status}/{d.rollout_state}/{d.stage}/{d.failed_tasks}/{d.retry_at}" for d in s.deployments
+            ]
+            live = [
+                f"{t.desired}/{t.last}/{t.health}@{t.instance_arn[-1]}{'/standby' * t.standby}"
+                for t in self.world.state.live_tasks_of_service(s.arn)
+            ]
+            percents = f"{s.minimum_healthy_percent}/{s.maximum_percent}"
+            lines.append(
+                f"{s.name} {s.status} {s.desired_count} {percents} {s.complaint!r} {made} {live} {s.steady_at}"
+            )
         return lines + self.world.logged()[-10:]
 
 

@@ -92,8 +92,11 @@ def new_deployment(ctx: Context, service: Service) -> tuple[Deployment, ServiceR
 
 
 def _first_stage(service: Service) -> str:
-    if service.rollout != BLUE_GREEN or not service.deployments:
-        return ""  # the first deployment of a service has nothing beside it
+    completed = service.completed
+    if service.rollout != BLUE_GREEN or completed is None:
+        return ""  # without a deployment that worked there is nothing to keep beside the new one
+    if all(d.id != completed.id for d in service.deployments):
+        return ""
     return "RECONCILE_SERVICE" if len(service.deployments) > 1 else "PRE_SCALE_UP"
 
 

@@ -78,16 +78,14 @@ def percents(params: Params, strategy: str, minimum: int, maximum: int) -> tuple
     high = configuration.get("maximumPercent", maximum)
     if not 0 <= low <= 100:
         raise invalid_parameter(f"minimumHealthyPercent must be between 0 and 100, got {low}.")
-    if strategy == DAEMON:
-        if high != 100:
-            raise invalid_parameter(f"maximumPercent must be 100 for a DAEMON service, got {high}.")
-        return low, high
+    if strategy == DAEMON and high != 100:
+        raise invalid_parameter(f"maximumPercent must be 100 for a DAEMON service, got {high}.")
     if high < 100:
         raise invalid_parameter(f"maximumPercent must be at least 100 for a REPLICA service, got {high}.")
     if low == 100 and high == 100:
         raise invalid_parameter(
-            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments. Raise "
-            "maximumPercent or lower minimumHealthyPercent."
+            "Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments. Lower "
+            "minimumHealthyPercent, or raise maximumPercent (of a REPLICA service)."
         )
     return low, high
 
