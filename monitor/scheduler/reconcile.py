@@ -15,6 +15,7 @@ from monitor.model.task import RUNNING, STOPPED, TERMINATION_NOTICE, Task
 from monitor.scheduler.daemon import DaemonLook
 from monitor.scheduler.placement import Placer
 from monitor.scheduler.plan import CloseTask, Forget, Plan, SettleTask
+from monitor.scheduler.quiet import Glance
 from monitor.scheduler.replicas import ReplicaLook
 from monitor.scheduler.snapshot import Snapshot
 from monitor.scheduler.task_sets import TaskSetLook
@@ -24,7 +25,10 @@ def reconcile(snapshot: Snapshot) -> Plan:
     plan = Plan()
     placer = Placer(snapshot.state)
     ended = _ended_by_service(snapshot, plan, _close_orphans(snapshot, plan))
+    glance = Glance(snapshot)
     for service in _in_order(snapshot):
+        if service.arn not in ended and glance.is_quiet(service, plan):
+            continue
         look = _LOOKS[service.controller, service.scheduling]
         look(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
     _look_at_instances(snapshot, plan)

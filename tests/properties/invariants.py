@@ -9,8 +9,11 @@ from monitor.model.resources import Resources
 from monitor.model.service import ACTIVE, BLUE_GREEN, DAEMON, REPLICA, Service
 from monitor.model.state import Put, State
 from monitor.model.task import ORDER, RUNNING, STOPPED, Task
+from monitor.scheduler.placement import Placer
 from monitor.scheduler.plan import Plan, PromoteTask, StartTasks, StopTasks, changes
+from monitor.scheduler.quiet import Glance
 from monitor.scheduler.reconcile import reconcile
+from monitor.scheduler.replicas import ReplicaLook
 from monitor.scheduler.rolling import lower_bound, upper_bound
 from monitor.scheduler.snapshot import Snapshot
 from monitor.store import codec
@@ -30,6 +33,7 @@ def check_look(snapshot: Snapshot, seed: int = 1000) -> Plan:
     assert (again.verbs, again.next_at, again.refusals) == (plan.verbs, plan.next_at, plan.refusals)
     assert image(state) == before, "a look must not change the state"
     assert plan.next_at is None or plan.next_at > snapshot.now
+    check_quiet(snapshot)
     check_stops(snapshot, plan)
     if plan.verbs:
         state.apply(changes(plan, state, snapshot.now, SeededIds(seed)))
@@ -38,6 +42,17 @@ def check_look(snapshot: Snapshot, seed: int = 1000) -> Plan:
     left = reconcile(snapshot)
     assert left.verbs == [], f"not a fixpoint: {left.verbs} after {plan.verbs}"
     return plan
+
+
+def check_quiet(snapshot: Snapshot) -> None:
+    """A service that a look passes over would not have been changed by it."""
+    glance = Glance(snapshot)
+    busy = {t.service_arn for t in snapshot.state.unsettled.values()}
+    for service in snapshot.state.services.values():
+        if service.arn not in busy and glance.is_quiet(service, Plan()):
+            plan = Plan()
+            ReplicaLook(snapshot, plan, Placer(snapshot.state), service, []).run()
+            assert plan.verbs == [], f"{service.name} looked quiet"
 
 
 def heard(snapshot: Snapshot, service: Service) -> list[Task]:
