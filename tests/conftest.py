@@ -6,10 +6,12 @@ A test asks for what it needs and is skipped, with the reason, where that cannot
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -192,6 +194,38 @@ class Stack:
             aws_access_key_id=found["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=found["AWS_SECRET_ACCESS_KEY"],
         )
+
+    @contextlib.contextmanager
+    def another_agent(self, attributes: str = "", **environ: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A second container agent beside the stack's own: a container instance more, on the same Docker daemon.
+        `attributes`: "name=value,…" for the instance."""
+        folder = Path(tempfile.mkdtemp(prefix="mw-agent-"))
+        shutil.copy2(self.state / "credentials.json", folder / "credentials.json")
+        own = {
+            "MOORWATCH_STATE": str(folder),
+            "MOORWATCH_AGENT_PORT": str(free_port()),
+            "MOORWATCH_ATTRIBUTES": attributes,
+        }
+        with open_log(folder / "agent.log") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "monitor", "agent"],
+                env={**self.environ, **own, **environ},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+                try:
+                    process.wait(15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+            shutil.rmtree(folder, ignore_errors=True)
 
     def pid(self, name: str) -> int:
         """The pid of "control", "agent" or "dockerd" as `up` recorded it."""

@@ -30,22 +30,13 @@ class DaemonLook(Look):
             self.end_backoff()
             why = rollout.verdict(self.snapshot.state, self.service)
             if why is not None:
-                self._fail(why)
+                self.fail(why)
             self._cover()
             self._finish_deployments()
             self.say_steady(self._is_settled() and len(self.service.deployments) == 1)
         else:
             self.drain()
         self.finish()
-
-    def _fail(self, why: rollout.Verdict) -> None:
-        message = f"(deployment {self.service.primary.id}) deployment failed: {why.told}."
-        self.plan.verbs.append(Explain(self.service.arn, message, "SERVICE_DEPLOYMENT_FAILED"))
-        back = rollout.roll_back(self.service, why, self.now) if why.rollback else None
-        self.service = back or rollout.fail(self.service, why, self.now)
-        if back is not None:
-            told = f"rolling back to deployment {back.primary.id}."
-            self.plan.verbs.append(Explain(self.service.arn, told, "SERVICE_DEPLOYMENT_IN_PROGRESS"))
 
     # -- covering the instances ---------------------------------------------------------------------
 

@@ -61,11 +61,12 @@ class Look:
         self.is_full = False  # no instance had room for a task in this look
         self.started = 0
         self.stopped: set[str] = set()
+        self.failed: Deployment | None = None  # given up in this look
         self.group = f"service:{service.name}"
 
     def finish(self) -> None:
         """Keep the records of the deployments, and put the service if it changed."""
-        for record in rollout.records(self.snapshot, self.before, self.service):
+        for record in rollout.records(self.snapshot, self.before, self.service, self.failed):
             self.plan.verbs.append(Record(record))
         if self.service != self.before:
             self.plan.verbs.append(UpdateService(self.service))
@@ -99,6 +100,18 @@ class Look:
 
     def strategy_of(self, deployment: Deployment) -> Strategy:
         return deployment.strategy if self.service.controller == EXTERNAL else self.service.strategy
+
+    def fail(self, why: rollout.Verdict) -> None:
+        """Give the newest deployment up; go back to the last completed one when that is asked for and there is one."""
+        failed = rollout.fail(self.service, why, self.now)
+        self.failed = failed.primary
+        message = f"(deployment {failed.primary.id}) deployment failed: {why.told}."
+        self.plan.verbs.append(Explain(self.service.arn, message, "SERVICE_DEPLOYMENT_FAILED"))
+        back = rollout.roll_back(self.service, why, self.now) if why.rollback else None
+        self.service = back or failed
+        if back is not None:
+            told = f"rolling back to deployment {back.primary.id}."
+            self.plan.verbs.append(Explain(self.service.arn, told, "SERVICE_DEPLOYMENT_IN_PROGRESS"))
 
     # -- counting ends ------------------------------------------------------------------------------
 

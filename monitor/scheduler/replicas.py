@@ -63,23 +63,6 @@ class ReplicaLook(Look):
         if why is not None:
             self.fail(why)
 
-    def fail(self, why: rollout.Verdict) -> None:
-        failed_id = self.service.primary.id
-        message = f"(deployment {failed_id}) deployment failed: {why.told}."
-        self.plan.verbs.append(Explain(self.service.arn, message, "SERVICE_DEPLOYMENT_FAILED"))
-        back = rollout.roll_back(self.service, why, self.now) if why.rollback else None
-        if back is None:
-            self.service = rollout.fail(self.service, why, self.now)
-            return
-        self.service = back
-        self.plan.verbs.append(
-            Explain(
-                self.service.arn,
-                f"rolling back to deployment {back.primary.id}.",
-                "SERVICE_DEPLOYMENT_IN_PROGRESS",
-            )
-        )
-
     # -- starting -----------------------------------------------------------------------------------
 
     def good(self, deployment: Deployment) -> list[Task]:

@@ -19,6 +19,7 @@ from monitor.model.service import (
     FAILED,
     IN_PROGRESS,
     CircuitBreaker,
+    Deployment,
     Service,
 )
 from monitor.model.state import State
@@ -145,21 +146,27 @@ def complete(service: Service, now: float) -> Service:
 # -- records ----------------------------------------------------------------------------------------------
 
 
-def records(snapshot: Snapshot, before: Service, after: Service) -> Iterator[ServiceDeployment]:
-    """The records that change by this look."""
+def records(
+    snapshot: Snapshot, before: Service, after: Service, failed: Deployment | None
+) -> Iterator[ServiceDeployment]:
+    """The records that change by this look, in which `failed` was given up."""
     seen: set[str] = set()
     for deployment in (*after.deployments, *before.deployments):
         record = snapshot.state.service_deployments.get(deployment.record_arn)
         if record is None or record.is_final or record.arn in seen:
             continue
         seen.add(record.arn)
-        changed = _stand(snapshot, record, after)
+        changed = _stand(snapshot, record, after, failed)
         if changed != record:
             yield replace(changed, updated_at=snapshot.now)
 
 
-def _stand(snapshot: Snapshot, record: ServiceDeployment, service: Service) -> ServiceDeployment:
+def _stand(
+    snapshot: Snapshot, record: ServiceDeployment, service: Service, failed: Deployment | None
+) -> ServiceDeployment:
     primary = service.primary
+    if failed is not None and failed.id == record.deployment_id:
+        record = _monitors(record, service, failed)
     if service.status != ACTIVE:
         return _finished(snapshot, record, service, record_states.STOPPED, "The service was deleted.")
     if primary.record_arn != record.arn:
@@ -171,7 +178,6 @@ def _stand(snapshot: Snapshot, record: ServiceDeployment, service: Service) -> S
         reason = primary.rollout_reason
         rollback = Rollback(reason, snapshot.now, primary.revision_arn)
         record = replace(record, status=record_states.ROLLBACK_IN_PROGRESS, rollback=rollback, reason=reason)
-        record = _monitors(record, service)
     if primary.rollout_state == COMPLETED:
         status = record_states.ROLLBACK_SUCCESSFUL if is_rollback else record_states.SUCCESSFUL
         return _finished(snapshot, record, service, status, primary.rollout_reason)
@@ -188,7 +194,9 @@ def _finished(
     snapshot: Snapshot, record: ServiceDeployment, service: Service, status: str, reason: str
 ) -> ServiceDeployment:
     """Its last state, with the counts of this moment."""
-    record = _monitors(record, service, at_end=True)
+    own = next((d for d in service.deployments if d.id == record.deployment_id), None)
+    if own is not None:
+        record = _monitors(record, service, own)
     stopped = snapshot.now if status == record_states.STOPPED else record.stopped_at
     return replace(
         record,
@@ -203,19 +211,17 @@ def _finished(
     )
 
 
-def _monitors(record: ServiceDeployment, service: Service, at_end: bool = False) -> ServiceDeployment:
-    """What the circuit breaker and the alarms have seen."""
-    breaker = service.circuit_breaker
-    own = next((d for d in service.deployments if d.id == record.deployment_id), None)
-    if breaker.enable and own is not None and record.breaker_status != "TRIGGERED":
-        limit = threshold(breaker, service.desired_count)
+def _monitors(record: ServiceDeployment, service: Service, own: Deployment) -> ServiceDeployment:
+    """What the circuit breaker and the alarms have seen at the end of the deployment `own`."""
+    if service.circuit_breaker.enable and record.breaker_status != "TRIGGERED":
         tripped = own.rollout_state == FAILED and own.rollout_reason == BREAKER_REASON
-        watching = "MONITORING_COMPLETE" if at_end else "MONITORING"
-        status = "TRIGGERED" if tripped else watching
         record = replace(
-            record, breaker_status=status, breaker_failures=own.breaker_failures, breaker_threshold=limit
+            record,
+            breaker_status="TRIGGERED" if tripped else "MONITORING_COMPLETE",
+            breaker_failures=own.breaker_failures,
+            breaker_threshold=threshold(service.circuit_breaker, service.desired_count),
         )
-    if service.alarms.enable and own is not None and record.alarm_status != "TRIGGERED":
+    if service.alarms.enable and record.alarm_status != "TRIGGERED":
         alarmed = own.rollout_state == FAILED and own.rollout_reason == ALARM_REASON
         record = replace(record, alarm_status="TRIGGERED" if alarmed else "MONITORING_COMPLETE")
     return record
