@@ -8,7 +8,7 @@ from typing import Any
 
 from monitor.api.ecs import views
 from monitor.model import arn as arns
-from monitor.model.service import ACTIVE, Service
+from monitor.model.service import ACTIVE, DRAINING, FAILED, IN_PROGRESS, Service
 from monitor.model.state import State
 from monitor.model.task import (
     ESSENTIAL_CONTAINER_EXITED,
@@ -22,6 +22,7 @@ from monitor.model.task import (
     Container,
     Task,
 )
+from monitor.scheduler.rollout import bake_seconds, threshold
 
 MIB = 1024 * 1024
 _EXIT = {
@@ -172,6 +173,7 @@ def next_steps(state: State, service: Service | None, task: Task | None, now: fl
     if service.status != ACTIVE:
         return [*steps, f"Service {service.name} is {service.status}: nothing is started any more."]
     primary = service.primary
+    steps += _rollout(state, service, now)
     if primary.retry_at > now:
         wait = primary.retry_at - now
         steps.append(
@@ -185,6 +187,44 @@ def next_steps(state: State, service: Service | None, task: Task | None, now: fl
         steps.append(
             f"The service wants {service.desired_count}, runs {running}, and {pending} are starting."
         )
+    return steps
+
+
+def _rollout(state: State, service: Service, now: float) -> list[str]:
+    """Where its deployments stand, when that is anything but done."""
+    primary, steps = service.primary, []
+    if primary.rollout_state == FAILED:
+        steps.append(
+            f"Its newest deployment FAILED ({primary.rollout_reason}) and nothing is started any more: what runs "
+            "stays. A new deployment (update-service --task-definition … or --force-new-deployment) goes on."
+        )
+    if primary.rollout_state == IN_PROGRESS and "rolling back" in primary.rollout_reason:
+        steps.append(f"It is going back: {primary.rollout_reason}")
+    breaker = service.circuit_breaker
+    if breaker.enable and primary.rollout_state == IN_PROGRESS and primary.breaker_failures:
+        limit = threshold(breaker, service.desired_count)
+        steps.append(f"The circuit breaker has counted {primary.breaker_failures} failures of {limit}.")
+    if primary.hook_id:
+        steps.append(
+            f"The deployment waits at {primary.stage} for `aws ecs continue-service-deployment "
+            f"--service-deployment-arn {primary.record_arn} --hook-id {primary.hook_id}`."
+        )
+    elif primary.stage:
+        steps.append(f"The deployment is at {primary.stage}.")
+    if primary.baking_since is not None and primary.rollout_state == IN_PROGRESS:
+        ends = primary.baking_since + bake_seconds(state, service)
+        steps.append(f"All its tasks run; alarms are watched for another {max(0.0, ends - now):.0f} s.")
+    draining = {
+        t.instance_arn
+        for t in state.live_tasks_of_service(service.arn)
+        if t.desired == RUNNING and (i := state.instances.get(t.instance_arn)) and i.status == DRAINING
+    }
+    steps += [
+        f"Container instance {arns.short(arn)} is DRAINING: its tasks move off." for arn in sorted(draining)
+    ]
+    protected = sum(1 for t in state.live_tasks_of_service(service.arn) if t.is_protected(now))
+    if protected > service.desired_count:
+        steps.append(f"{protected} of its tasks are protected from scaling in.")
     return steps
 
 
@@ -261,6 +301,8 @@ def service(state: State, s: Service, now: float) -> dict[str, Any]:
 def _sentence(s: Service, running: int, pending: int, now: float) -> str:
     if s.status != ACTIVE:
         return f"Service {s.name} is {s.status}."
+    if s.primary.rollout_state == FAILED:
+        return f"Service {s.name}: its newest deployment failed; {running} of {s.desired_count} tasks run."
     if s.primary.retry_at > now:
         return f"Service {s.name} is in back-off: its tasks keep failing."
     if running >= s.desired_count and not pending:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from monitor.api import moorwatch, sts
+from monitor.api import alarms, moorwatch, sts
 from monitor.api.ecs import (
     agents,
     clusters,
@@ -38,6 +38,7 @@ log = logging.getLogger("moorwatch.api")
 # Importing a family's module registers its operations.
 FAMILIES = (
     agents,
+    alarms,
     clusters,
     deployments,
     instances,

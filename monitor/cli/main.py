@@ -13,7 +13,7 @@ from importlib import metadata
 
 import click
 
-from monitor.cli import doctor, events, run, status, why
+from monitor.cli import alarm, doctor, events, run, status, why
 from monitor.cli.api import ApiUnreachable
 from monitor.cli.docker_api import DockerRefused, DockerUnreachable
 from monitor.cli.dockerd import NoDocker
@@ -65,6 +65,7 @@ for command in (
     why.why,
     events.events,
     doctor.doctor,
+    alarm.alarm,
 ):
     cli.add_command(command)
 
