@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down test check format lock bench-replace clean
+.PHONY: help venv venv-dev system system-tests up down test check format lock bench-replace bench-services clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make format         rewrite the sources in the house format'
 	@echo 'make lock           resolve the dependencies again into requirements*.lock'
 	@echo 'make bench-replace  measure how fast a killed container is replaced'
+	@echo 'make bench-services measure starts, rolling updates and the loss of a host'
 	@echo 'make clean          remove the virtual environment and caches'
 
 # -- the virtual environment: a stamp per lock file, so that a second run costs nothing ----------------
@@ -80,6 +81,9 @@ test: system-tests check
 
 bench-replace: system venv-dev
 	$(BIN)/python -m tests.performance.bench_replace
+
+bench-services: system venv-dev
+	$(BIN)/python -m tests.performance.bench_services
 
 lock: venv
 	@test -x $(BIN)/uv || $(PIP) install uv

@@ -39,6 +39,7 @@ class Settings:
     task_retention_seconds: float = 30 * 86400.0
     agent_silence_seconds: float = 3.0
     agent_grace_seconds: float = 60.0
+    healthy_after_seconds: float = 10.0
     container_cleanup_seconds: float = 3600.0
     stop_timeout_seconds: float = 30.0
     attributes: str = ""
@@ -165,6 +166,7 @@ def _validate(s: Settings) -> None:
         "stop_timeout_seconds",
     ):
         check(name, getattr(s, name) > 0, "above zero")
+    check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:
         raise ConfigError(
             f"auth = 'none' ({s.origins.get('auth')}) is refused on {s.host}: anyone who can start a container "

@@ -25,10 +25,16 @@ TICK_SECONDS = 5.0
 
 class Schedule:
     def __init__(
-        self, store: Store, clock: Clock, ids: Ids, metrics: ControlMetrics, task_retention_seconds: float
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        metrics: ControlMetrics,
+        task_retention_seconds: float,
+        healthy_after_seconds: float = 10.0,
     ) -> None:
         self._store, self._clock, self._ids, self._metrics = store, clock, ids, metrics
-        self._retention = task_retention_seconds
+        self._retention, self._healthy_after = task_retention_seconds, healthy_after_seconds
         self._changed = asyncio.Event()
         store.on_commit(self._changed.set)
 
@@ -68,7 +74,10 @@ class Schedule:
     def look(self) -> Plan:
         """One cycle: reconcile and commit. Returns the plan."""
         now = self._clock.now()
-        plan = reconcile(Snapshot(self._store.state, now, self._retention))
+        snapshot = Snapshot(
+            self._store.state, now, self._retention, healthy_after_seconds=self._healthy_after
+        )
+        plan = reconcile(snapshot)
         if plan.verbs:
             # Not awaited: a failed write ends the process (store.failed), there is nothing to do about it here.
             self._store.commit(changes(plan, self._store.state, now, self._ids))

@@ -55,7 +55,9 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
     try:
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home)
-        schedule = Schedule(store, clock, ids, metrics, settings.task_retention_seconds)
+        schedule = Schedule(
+            store, clock, ids, metrics, settings.task_retention_seconds, settings.healthy_after_seconds
+        )
         intake = Intake(store, clock, ids)
         sessions = Sessions(
             store, intake, clock, ids, settings.agent_silence_seconds, settings.agent_grace_seconds
