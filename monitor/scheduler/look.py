@@ -234,7 +234,7 @@ class Look:
             return False
         if not is_distinct(self.service.placement_constraints):
             return True
-        return self.placer.take_distinct(standby.instance_arn, standby.group)
+        return self.placer.take_distinct(standby.instance_arn, standby.group, self.service.cluster_arn)
 
     def place(
         self, deployment: Deployment, provider: str = "", only: Collection[str] | None = None

@@ -6,11 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from monitor.model.capacity import PROVIDER_ATTRIBUTE
 from monitor.model.cluster import ContainerInstance
 from monitor.model.errors import AwsError
 from monitor.model.resources import Resources
 from monitor.model.state import Put
 from monitor.scheduler.placement import (
+    ATTRIBUTE,
+    EMPTY_PROVIDER,
+    MEMBER_OF,
     NO_INSTANCES,
     Placer,
     Refusal,
@@ -65,12 +69,16 @@ def test_binpack_fills_the_fullest(world: World) -> None:
     assert placed(Placer(world.state), 2, strategy=by_memory) == ["big", "big"]
 
 
-def test_other_strategies_fall_back_to_fewest_tasks(world: World) -> None:
-    world.join("one")
-    world.join("two")
-    assert placed(Placer(world.state), 3, strategy=({"type": "random"},)) == ["one", "two", "one"]
+def test_random_and_host(world: World) -> None:
+    for name in "abcdefgh":
+        world.join(name)
+    anywhere = ({"type": "random"},)
+    first = placed(Placer(world.state), 20, strategy=anywhere)
+    assert first == placed(Placer(world.state), 20, strategy=anywhere), "chance is an argument"
+    assert first != placed(Placer(world.state, seed="other"), 20, strategy=anywhere)
+    assert len(set(first)) > 4
     by_host = ({"type": "spread", "field": "host"},)
-    assert placed(Placer(world.state), 3, strategy=by_host) == ["one", "two", "one"]
+    assert placed(Placer(world.state), 3, strategy=by_host) == ["a", "b", "c"]
 
 
 def test_distinct_instances(world: World) -> None:
@@ -79,9 +87,9 @@ def test_distinct_instances(world: World) -> None:
     assert placed(Placer(world.state), 3, constraints=DISTINCT) == ["one", "two", "DISTINCT_INSTANCE"]
     world.serve(desired=1)
     placer = Placer(world.state)
-    assert not placer.take_distinct(world.live()[0].instance_arn, "service:web")
-    assert placer.take_distinct(world.live()[0].instance_arn, "other")
-    assert not placer.take_distinct(world.live()[0].instance_arn, "other")
+    assert not placer.take_distinct(world.live()[0].instance_arn, "service:web", CLUSTER)
+    assert placer.take_distinct(world.live()[0].instance_arn, "other", CLUSTER)
+    assert not placer.take_distinct(world.live()[0].instance_arn, "other", CLUSTER)
 
 
 def test_a_stopping_task_holds_its_instance_and_a_standby_does_not(world: World) -> None:
@@ -90,12 +98,12 @@ def test_a_stopping_task_holds_its_instance_and_a_standby_does_not(world: World)
     world.settle()
     (task,) = world.live()
     placer = Placer(world.state)
-    assert not placer.take_distinct(task.instance_arn, task.group)
+    assert not placer.take_distinct(task.instance_arn, task.group, CLUSTER)
     world.commit([Put(replace(task, desired="STOPPED", stop_code="UserInitiated", stopped_reason="x"))])
-    assert not Placer(world.state).take_distinct(task.instance_arn, task.group)
+    assert not Placer(world.state).take_distinct(task.instance_arn, task.group, CLUSTER)
     world.ended(task, 0)
     assert world.standbys()
-    assert Placer(world.state).take_distinct(task.instance_arn, task.group)
+    assert Placer(world.state).take_distinct(task.instance_arn, task.group, CLUSTER)
 
 
 @pytest.mark.parametrize(
@@ -130,20 +138,63 @@ def test_ports_and_agents_and_no_instance_at_all(world: World) -> None:
     assert not nobody.is_for_want_of_room
     world.join("one")
     port = Resources(1, 1, frozenset({(80, "tcp")}))
-    assert placed(placer, 2, port) == ["one", "RESOURCE:PORTS"]
+    assert placed(Placer(world.state), 2, port) == ["one", "RESOURCE:PORTS"]
     world.disconnect("one")
-    deaf = placer.place(CLUSTER, "g", SMALL)
+    deaf = Placer(world.state).place(CLUSTER, "g", SMALL)
     assert isinstance(deaf, Refusal)
     assert deaf.sentence().endswith('encountered error "AGENT".')
     assert Refusal("ODD", "x/y").sentence().endswith('(container-instance y) encountered error "ODD".')
 
 
-def test_draining_and_avoided_instances_take_nothing(world: World) -> None:
+def test_draining_instances_take_nothing(world: World) -> None:
     one = world.join("one")
     two = world.join("two")
     world.commit([Put(replace(one, status="DRAINING"))])
     assert placed(Placer(world.state), 1) == ["two"]
-    assert placed(Placer(world.state), 1, avoid=frozenset({two.arn})) == [NO_INSTANCES]
+    assert placed(Placer(world.state), 1, only=[one.arn]) == [NO_INSTANCES]
+    assert placed(Placer(world.state), 1, only=[one.arn, two.arn]) == ["two"]
+
+
+def test_providers_attributes_and_expressions(world: World) -> None:
+    world.join("plain")
+    spot = world.join("spot")
+    marked = {**spot.attributes, PROVIDER_ATTRIBUTE: "FARGATE_SPOT other", "disk": "ssd"}
+    world.commit([Put(replace(spot, attributes=marked))])
+    placer = Placer(world.state)
+    assert placed(placer, 2, provider="FARGATE_SPOT") == ["spot", "spot"]
+    nobody = placer.place(CLUSTER, "g", SMALL, provider="nobody")
+    assert isinstance(nobody, Refusal)
+    assert nobody.reason == EMPTY_PROVIDER
+    assert nobody.sentence().endswith("Reason: No Container Instances were found in your capacity provider.")
+    assert placed(placer, 1, requires=["disk"]) == ["spot"]
+    lacking = placer.place(CLUSTER, "g", SMALL, requires=["disk", "gpu"])
+    assert isinstance(lacking, Refusal)
+    assert (lacking.reason, lacking.detail) == (ATTRIBUTE, "The attribute disk, gpu is missing there.")
+    member = [{"type": "memberOf", "expression": "attribute:disk == ssd"}]
+    assert placed(placer, 2, constraints=member) == ["spot", "spot"]
+    refused = placer.place(
+        CLUSTER, "g", SMALL, [{"type": "memberOf", "expression": "attribute:disk == tape"}]
+    )
+    assert isinstance(refused, Refusal)
+    assert refused.reason == MEMBER_OF
+    assert refused.counts == ((MEMBER_OF, 2),)
+
+
+def test_details_are_in_numbers(world: World) -> None:
+    world.join("one", cpu=512, memory=256)
+    placer = Placer(world.state)
+    placer.place(CLUSTER, "g", Resources(256, 100, frozenset({(80, "tcp")})))
+    for needs, detail in (
+        (Resources(512, 1), "The task needs 512 CPU units and 256 are free."),
+        (Resources(1, 200), "The task needs 200 MiB of memory and 156 are free."),
+        (
+            Resources(1, 1, frozenset({(80, "tcp")})),
+            "Host port 80/tcp is in use there: use hostPort 0 or another port.",
+        ),
+    ):
+        refusal = placer.place(CLUSTER, "g", needs)
+        assert isinstance(refusal, Refusal)
+        assert refusal.detail == detail
 
 
 def test_placing_leaves_the_state_as_it_is(world: World) -> None:
@@ -161,6 +212,8 @@ def test_placing_leaves_the_state_as_it_is(world: World) -> None:
         [{"type": "binpack", "field": "disk"}],
         [{"type": "binpack"}],
         [{"type": "spread"}],
+        [{"type": "spread", "field": "attribute:"}],
+        [{"type": "random", "field": "cpu"}],
         [{"type": "random"}] * 6,
     ],
 )
@@ -185,7 +238,9 @@ def test_good_strategies() -> None:
 @pytest.mark.parametrize(
     ("bad", "words"),
     [
-        ([{"type": "memberOf", "expression": "x"}], "not implemented yet"),
+        ([{"type": "memberOf", "expression": "x"}], "subject should be one of"),
+        ([{"type": "memberOf"}], "has 1 to 2000 characters"),
+        ([{"type": "distinctInstance", "expression": "x"}], "takes no expression"),
         ([{"type": "near"}], "should be one of"),
         ([{"type": "distinctInstance"}] * 11, "at most 10"),
     ],

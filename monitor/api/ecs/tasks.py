@@ -224,7 +224,7 @@ def _failure(refusal: Refusal, cluster: Cluster) -> dict[str, str]:
     return {
         "arn": refusal.instance_arn or cluster.arn,
         "reason": refusal.reason,
-        "detail": _detail(refusal.reason),
+        "detail": refusal.detail or _detail(refusal.reason),
     }
 
 
