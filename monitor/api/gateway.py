@@ -14,10 +14,15 @@ from dataclasses import dataclass
 from monitor.api import alarms, moorwatch, sts
 from monitor.api.ecs import (
     agents,
+    attributes,
+    capacity,
     clusters,
     deployments,
     instances,
+    protection,
+    refused,
     services,
+    settings,
     tags,
     task_definitions,
     task_sets,
@@ -30,7 +35,7 @@ from monitor.instrument import ControlMetrics
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.store.base import Store, StoreError
-from monitor.wire import dispatch, models, sigv4
+from monitor.wire import dispatch, sigv4
 from monitor.wire.http import Request, Response
 
 log = logging.getLogger("moorwatch.api")
@@ -39,11 +44,15 @@ log = logging.getLogger("moorwatch.api")
 FAMILIES = (
     agents,
     alarms,
+    attributes,
+    capacity,
     clusters,
     deployments,
     instances,
     moorwatch,
+    protection,
     services,
+    settings,
     sts,
     tags,
     task_definitions,
@@ -150,7 +159,7 @@ class Gateway:
     async def _run(self, call: dispatch.Call, caller: Caller, request: Request) -> dict[str, object]:
         function = OPERATIONS.get((call.service, call.operation))
         if function is None:
-            raise not_implemented(call.service, call.operation)
+            raise refused.refusal(call.service, call.operation)
         context = Context(
             state=self._store.state,
             scope=caller.scope,
@@ -172,10 +181,3 @@ class Gateway:
 
 def moorwatch_operations() -> frozenset[str]:
     return frozenset(name for service, name in OPERATIONS if service == "moorwatch")
-
-
-def not_implemented(service: str, operation: str) -> AwsError:
-    """A modelled error that names the operation: UnsupportedFeatureException where the model declares it."""
-    declared = models.declared_errors(service, operation)
-    code = "UnsupportedFeatureException" if "UnsupportedFeatureException" in declared else "ClientException"
-    return ClientFault(code, f"{operation} is not implemented by Moorwatch.")

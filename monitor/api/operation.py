@@ -135,7 +135,7 @@ class Context:
             if not (revision.isascii() and revision.isdecimal() and len(revision) < 16):
                 raise client_exception(f"Invalid revision number. Number: {revision[:64]}")
             found = self.state.definitions.get(arns.task_definition(self.scope, family, int(revision)))
-            if found is None:
+            if found is None or found.status == "DELETED":
                 raise unknown
             return found
         for arn in reversed(self.state.families.get((self.scope, family), [])):

@@ -107,6 +107,7 @@ class State:
         self.families: dict[tuple[Scope, str], list[str]] = {}
         self.tokens: dict[tuple[str, str], list[str]] = {}
         self.unsettled: dict[str, Task] = {}
+        self.deleting: dict[str, None] = {}  # task definitions that go once nothing uses them
         self.stopped: deque[str] = deque()
         self._service_events: dict[str, deque[Event]] = {}
         self._cluster_services: dict[str, dict[str, None]] = {}
@@ -114,6 +115,7 @@ class State:
         self._cluster_tasks: dict[str, dict[str, None]] = {}
         self._live_by_service: dict[str, dict[str, Task]] = {}
         self._live_by_instance: dict[str, dict[str, Task]] = {}
+        self._live_by_cluster: dict[str, dict[str, Task]] = {}
         self._usage: dict[str, Usage] = {}
         self._spread: dict[tuple[str, str], dict[str, int]] = {}
         self._present: dict[tuple[str, str], dict[str, int]] = {}
@@ -132,6 +134,10 @@ class State:
 
     def live_tasks_on(self, instance_arn: str) -> Iterable[Task]:
         return self._live_by_instance.get(instance_arn, _EMPTY).values()
+
+    def live_tasks_of(self, cluster_arn: str) -> Iterable[Task]:
+        """The cluster's tasks that have not ended, standbys among them."""
+        return self._live_by_cluster.get(cluster_arn, _EMPTY).values()
 
     def usage_of(self, instance_arn: str) -> Usage:
         """What live tasks take from the instance. Not to be changed by the reader."""
@@ -244,6 +250,10 @@ class State:
                     family = (arns.scope_of(entity.arn), entity.family)
                     self.families.setdefault(family, []).append(entity.arn)
                 self.definitions[entity.arn] = entity
+                if entity.status == "DELETE_IN_PROGRESS":
+                    self.deleting[entity.arn] = None
+                else:
+                    self.deleting.pop(entity.arn, None)
             case Cluster():
                 self.clusters[entity.arn] = entity
             case _:
@@ -262,6 +272,7 @@ class State:
         self.tasks[task.arn] = task
         if task.is_live:
             self._live_by_instance.setdefault(task.instance_arn, {})[task.arn] = task
+            self._live_by_cluster.setdefault(task.cluster_arn, {})[task.arn] = task
             self._usage.setdefault(task.instance_arn, Usage()).add(task.needs)
             self._count(task, 1)
             if task.service_arn:
@@ -278,6 +289,7 @@ class State:
         if not task.is_live:
             return
         _remove(self._live_by_instance, task.instance_arn, task.arn)
+        _remove(self._live_by_cluster, task.cluster_arn, task.arn)
         self._count(task, -1)
         if task.service_arn:
             _remove(self._live_by_service, task.service_arn, task.arn)

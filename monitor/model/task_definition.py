@@ -31,7 +31,7 @@ class TaskDefinition:
     arn: str
     family: str
     revision: int
-    status: str  # ACTIVE | INACTIVE
+    status: str  # ACTIVE | INACTIVE | DELETE_IN_PROGRESS | DELETED (kept for its number only, never shown)
     network_mode: str
     containers: tuple[ContainerDefinition, ...]
     needs: Resources
@@ -39,6 +39,7 @@ class TaskDefinition:
     registered_at: float
     registered_by: str = ""
     deregistered_at: float | None = None
+    delete_requested_at: float | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -24,7 +24,7 @@ from monitor.model.task_definition import TaskDefinition
 from monitor.scheduler import backoff, rollout
 from monitor.scheduler.capacity import next_provider
 from monitor.scheduler.census import take
-from monitor.scheduler.placement import Placer, Refusal, is_distinct
+from monitor.scheduler.placement import DEFAULT_STRATEGY, Placer, Refusal, is_distinct
 from monitor.scheduler.plan import (
     Explain,
     MarkFaulted,
@@ -37,6 +37,7 @@ from monitor.scheduler.plan import (
     StopTasks,
     UpdateService,
 )
+from monitor.scheduler.scale_in import by_least_loss
 from monitor.scheduler.snapshot import Snapshot
 
 STEADY_AGAIN_SECONDS = 6 * 3600.0
@@ -319,6 +320,11 @@ class Look:
     def scaled_in(self, deployment_id: str = "") -> Reason:
         text = f"Scaling activity initiated by (deployment {deployment_id or self.service.primary.id})"
         return Reason(SERVICE_SCHEDULER_INITIATED, text)
+
+    def by_least_loss(self, tasks: Sequence[Task]) -> list[Task]:
+        """In the order in which they are best stopped."""
+        strategy = self.service.placement_strategy or DEFAULT_STRATEGY
+        return by_least_loss(tasks, self.census.wanted, self.snapshot.state, strategy)
 
     def unprotected(self, tasks: Sequence[Task]) -> list[Task]:
         """Those that scaling in or a deployment may stop; a look is asked for when a protection ends."""

@@ -101,6 +101,13 @@ class Explain:
 
 
 @dataclass(frozen=True, slots=True)
+class RetireDefinition:
+    """Nothing uses the deleted task definition any more: only its number is kept."""
+
+    definition_arn: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     entity: Entity
 
@@ -115,6 +122,7 @@ Verb = (
     | UpdateService
     | Record
     | Explain
+    | RetireDefinition
     | Forget
 )
 
@@ -191,6 +199,9 @@ def changes(plan: Plan, state: State, now: float, ids: Ids) -> list[Change]:
                 out.append(Put(verb.deployment))
             case Explain():
                 out.append(_said(state.services[verb.service_arn], verb.message, now, ids, verb.name))
+            case RetireDefinition():
+                definition = state.definitions[verb.definition_arn]
+                out.append(Put(replace(definition, status="DELETED", document={}, tags={})))
             case Forget():
                 out.extend(Drop(entity) for entity in _with_belongings(state, verb.entity))
     return out

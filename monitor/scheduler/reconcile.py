@@ -10,11 +10,11 @@ from collections.abc import Iterable
 
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.event import Reason
-from monitor.model.service import ACTIVE, DAEMON, DRAINING, ECS, EXTERNAL, REPLICA, Service
+from monitor.model.service import ACTIVE, DAEMON, DRAINING, ECS, EXTERNAL, INACTIVE, REPLICA, Service
 from monitor.model.task import RUNNING, STOPPED, TERMINATION_NOTICE, Task
 from monitor.scheduler.daemon import DaemonLook
 from monitor.scheduler.placement import Placer
-from monitor.scheduler.plan import CloseTask, Forget, Plan, SettleTask
+from monitor.scheduler.plan import CloseTask, Forget, Plan, RetireDefinition, SettleTask
 from monitor.scheduler.quiet import Glance
 from monitor.scheduler.replicas import ReplicaLook
 from monitor.scheduler.snapshot import Snapshot
@@ -32,6 +32,7 @@ def reconcile(snapshot: Snapshot) -> Plan:
         look = _LOOKS[service.controller, service.scheduling]
         look(snapshot, plan, placer, service, ended.get(service.arn, [])).run()
     _look_at_instances(snapshot, plan)
+    _retire_definitions(snapshot, plan)
     _forget_old(snapshot, plan)
     return plan
 
@@ -80,6 +81,19 @@ def _look_at_instances(snapshot: Snapshot, plan: Plan) -> None:
     for instance in snapshot.state.instances.values():
         if instance.lost_at is not None and instance.lost_at > snapshot.now:
             plan.look_again(instance.lost_at)
+
+
+def _retire_definitions(snapshot: Snapshot, plan: Plan) -> None:
+    state = snapshot.state
+    if not state.deleting:
+        return
+    used = {s.definition_arn for s in state.services.values() if s.status != INACTIVE}
+    used |= {d.definition_arn for s in state.services.values() for d in s.deployments if s.status != INACTIVE}
+    used |= {s.completed.definition_arn for s in state.services.values() if s.completed is not None}
+    used |= {t.definition_arn for i in state.instances for t in state.live_tasks_on(i)}
+    for arn in state.deleting:
+        if arn not in used:
+            plan.verbs.append(RetireDefinition(arn))
 
 
 def _forget_old(snapshot: Snapshot, plan: Plan) -> None:

@@ -17,7 +17,6 @@ from monitor.scheduler.look import LEFT, Look
 from monitor.scheduler.placement import Refusal
 from monitor.scheduler.plan import Explain, Start
 from monitor.scheduler.rolling import lower_bound, stoppable, upper_bound
-from monitor.scheduler.scale_in import by_least_loss
 
 BLOCKED = (
     "was unable to stop or start tasks during a deployment because of the service deployment configuration. Update "
@@ -117,20 +116,17 @@ class ReplicaLook(Look):
         is_replaced = len(healthy - {service.moving}) >= desired
         leaving = [t for t in wanted if t.arn in self.leaving and (is_replaced or t.arn != service.moving)]
         old = [t for t in wanted if t.deployment_id not in kept and t.arn not in self.leaving]
-        surplus = [*leaving, *self._by_least_loss(self.unprotected(old))]
+        surplus = [*leaving, *self.by_least_loss(self.unprotected(old))]
         for deployment_id in kept:
             new = [t for t in wanted if t.deployment_id == deployment_id and t.arn not in self.leaving]
             if len(new) > desired:
-                surplus += self._by_least_loss(self._free_to_scale_in(new))[: len(new) - desired]
+                surplus += self.by_least_loss(self._free_to_scale_in(new))[: len(new) - desired]
         running = sum(1 for t in wanted if t.is_healthy)
         chosen = _affordable(surplus, healthy, stoppable(len(healthy), lower), stoppable(running, lower))
         self.order_stop([t for t in chosen if t.arn not in self.leaving], self.scaled_in())
         self._move(chosen)
         self._stop_bad(len(healthy) - sum(1 for t in chosen if t.arn in healthy))
         self.stop_lost(desired - len(self.census.wanted) - self.started)
-
-    def _by_least_loss(self, tasks: list[Task]) -> list[Task]:
-        return by_least_loss(tasks, self.census.wanted)
 
     def _free_to_scale_in(self, tasks: list[Task]) -> list[Task]:
         free = self.unprotected(tasks)

@@ -11,7 +11,6 @@ from monitor.model.service import ACTIVE, DRAINING, Deployment, Service
 from monitor.model.task import RUNNING, Task
 from monitor.scheduler.look import Look
 from monitor.scheduler.plan import Explain
-from monitor.scheduler.scale_in import by_least_loss
 
 
 def computed_count(service: Service, task_set: Deployment) -> int:
@@ -64,7 +63,7 @@ class TaskSetLook(Look):
             self.order_stop(going, self.scaled_in(task_set.id))
             self.stop_unhealthy([t for t in self.census.bad if t.deployment_id == task_set.id])
         if len(good) > count:
-            surplus = by_least_loss(self.unprotected(good), self.census.wanted)[: len(good) - count]
+            surplus = self.by_least_loss(self.unprotected(good))[: len(good) - count]
             self.order_stop(surplus, self.scaled_in(task_set.id))
 
     def _finish_sets(self) -> None:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from monitor.model.resources import Resources
-from monitor.model.state import Put
+from monitor.model.state import Put, State
 from monitor.model.task import Task
+from monitor.scheduler.placement import DEFAULT_STRATEGY
 from monitor.scheduler.plan import Plan, SettleTask
 from monitor.scheduler.reconcile import reconcile
 from monitor.scheduler.scale_in import by_least_loss
@@ -199,9 +200,18 @@ def test_what_to_stop_first(world: World) -> None:
     alone = task("alone", "y", 2)
     tasks = [old, young, alone, pending, older]
     # y has two until its pending task goes, then one; x has three, two, and then as many as y.
-    assert [t.arn for t in by_least_loss(tasks, tasks)] == ["pending", "young", "old", "alone", "older"]
-    assert [t.arn for t in by_least_loss([alone, older], tasks)] == ["older", "alone"]
-    assert by_least_loss([], tasks) == []
+    assert [t.arn for t in by_least_loss(tasks, tasks, State(), DEFAULT_STRATEGY)] == [
+        "pending",
+        "young",
+        "old",
+        "alone",
+        "older",
+    ]
+    assert [t.arn for t in by_least_loss([alone, older], tasks, State(), DEFAULT_STRATEGY)] == [
+        "older",
+        "alone",
+    ]
+    assert by_least_loss([], tasks, State(), DEFAULT_STRATEGY) == []
 
 
 def test_every_service_of_an_account_is_looked_at(world: World) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
-from monitor.api.ecs import views
+from monitor.api.ecs import capacity, service_views, settings, views
 from monitor.api.ecs.tags import read_tags
 from monitor.api.operation import (
     Context,
@@ -19,17 +20,34 @@ from monitor.api.operation import (
 )
 from monitor.model import arn as arns
 from monitor.model.cluster import Cluster
-from monitor.model.errors import ClientFault, cluster_not_found
+from monitor.model.errors import ClientFault, cluster_not_found, invalid_parameter
 from monitor.model.service import INACTIVE
 from monitor.model.state import Put
 
-_KEPT = (
-    "settings",
-    "configuration",
-    "serviceConnectDefaults",
-    "capacityProviders",
-    "defaultCapacityProviderStrategy",
-)
+INSIGHTS = "containerInsights"
+
+
+def _insights(value: str) -> dict[str, str]:
+    return {"name": INSIGHTS, "value": value}
+
+
+def _configured(params: Params) -> dict[str, Any]:
+    """Settings, configuration and Service Connect defaults of a request, checked."""
+    found: dict[str, Any] = {}
+    for setting in params.get("settings") or ():
+        name, value = setting.get("name"), setting.get("value") or ""
+        allowed = settings.SETTINGS[INSIGHTS][0]
+        if name != INSIGHTS or value not in allowed:
+            raise invalid_parameter(f"A cluster's setting should be {INSIGHTS} with one of {list(allowed)}.")
+        found["settings"] = [_insights(value)]
+    if params.get("configuration"):
+        found["configuration"] = params["configuration"]
+    if params.get("serviceConnectDefaults"):
+        raise ClientFault(
+            "NamespaceNotFoundException",
+            "serviceConnectDefaults name a Cloud Map namespace, and there are none here: leave them out.",
+        )
+    return found
 
 
 @operation("ecs", "CreateCluster")
@@ -40,13 +58,40 @@ def create_cluster(ctx: Context, params: Params) -> Outcome:
     existing = ctx.state.clusters.get(arn)
     if existing is not None and existing.status == "ACTIVE":
         return Outcome(lambda s: {"cluster": views.cluster(s, s.clusters[arn], views.EVERYTHING)})
-    config = {key: params[key] for key in _KEPT if params.get(key)}
+    config = _configured(params)
+    config.setdefault("settings", [_insights(settings.effective(ctx, INSIGHTS, ctx.caller_arn))])
+    providers = params.get("capacityProviders") or ()
+    names, strategy = capacity.associated(ctx, providers, params.get("defaultCapacityProviderStrategy") or ())
+    if names:
+        config["capacityProviders"] = names
+    if strategy:
+        config["defaultCapacityProviderStrategy"] = service_views.wire_strategy(strategy)
     cluster = Cluster(
         arn=arn, name=name, created_at=ctx.now, config=config, tags=read_tags(params.get("tags"))
     )
     return Outcome(
         lambda s: {"cluster": views.cluster(s, s.clusters[arn], views.EVERYTHING)},
         (Put(cluster),),
+    )
+
+
+@operation("ecs", "UpdateCluster")
+def update_cluster(ctx: Context, params: Params) -> Outcome:
+    cluster = ctx.cluster(params["cluster"])
+    changed = replace(cluster, config={**cluster.config, **_configured(params)})
+    arn = cluster.arn
+    return Outcome(
+        lambda s: {"cluster": views.cluster(s, s.clusters[arn], views.EVERYTHING)}, (Put(changed),)
+    )
+
+
+@operation("ecs", "UpdateClusterSettings")
+def update_cluster_settings(ctx: Context, params: Params) -> Outcome:
+    cluster = ctx.cluster(params["cluster"])
+    changed = replace(cluster, config={**cluster.config, **_configured({"settings": params["settings"]})})
+    arn = cluster.arn
+    return Outcome(
+        lambda s: {"cluster": views.cluster(s, s.clusters[arn], views.EVERYTHING)}, (Put(changed),)
     )
 
 

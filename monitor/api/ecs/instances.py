@@ -18,6 +18,7 @@ from monitor.api.operation import (
 )
 from monitor.model.errors import invalid_parameter
 from monitor.model.state import Put
+from monitor.scheduler import query
 
 
 @operation("ecs", "DescribeContainerInstances")
@@ -39,18 +40,42 @@ def describe_container_instances(ctx: Context, params: Params) -> Outcome:
 def list_container_instances(ctx: Context, params: Params) -> Outcome:
     """Without `status`: all but INACTIVE ones."""
     cluster = ctx.cluster(params.get("cluster"))
-    if params.get("filter"):
-        raise invalid_parameter(
-            "The cluster query language (filter) is not implemented yet; list without it."
-        )
+    wish = query.parse(params["filter"]) if params.get("filter") else None
     status = params.get("status")
     wanted = [
         i.arn
         for i in ctx.state.instances_of(cluster.arn)
         if (i.status == status if status else i.status != "INACTIVE")
+        and (wish is None or wish.matches(ctx.state, i))
     ]
     chunk, token = page(wanted, params)
     return answer(with_token({"containerInstanceArns": chunk}, token))
+
+
+@operation("ecs", "UpdateContainerInstancesState")
+def update_container_instances_state(ctx: Context, params: Params) -> Outcome:
+    """DRAINING: nothing new is placed, and services move off; ACTIVE takes it back."""
+    cluster = ctx.cluster(params.get("cluster"))
+    status = params["status"]
+    if status not in ("ACTIVE", "DRAINING"):
+        raise invalid_parameter("Container instance status should be one of [ACTIVE, DRAINING]")
+    changed, failures = [], []
+    for name in bounded(params["containerInstances"], "Container Instances", 10):
+        arn = ctx.instance_arn(cluster, name)
+        instance = ctx.state.instances.get(arn)
+        if instance is None or instance.cluster_arn != cluster.arn:
+            failures.append(missing(arn))
+        elif instance.status == "INACTIVE":
+            failures.append({"arn": arn, "reason": "INACTIVE"})
+        else:
+            changed.append(replace(instance, status=status, version=instance.version + 1))
+    return Outcome(
+        lambda s: {
+            "containerInstances": [views.container_instance(s, i, frozenset()) for i in changed],
+            "failures": failures,
+        },
+        tuple(Put(i) for i in changed),
+    )
 
 
 @operation("ecs", "DeregisterContainerInstance")

@@ -8,11 +8,13 @@ from typing import Any
 from monitor.api.ecs import views
 from monitor.api.ecs.definition_rules import normalise, parts
 from monitor.api.ecs.tags import read_tags, wire_tags
-from monitor.api.operation import Context, Outcome, Params, answer, operation, page, with_token
+from monitor.api.operation import Context, Outcome, Params, answer, missing, operation, page, with_token
 from monitor.model import arn as arns
-from monitor.model.errors import client_exception, invalid_parameter
+from monitor.model.errors import ClientFault, client_exception, invalid_parameter
 from monitor.model.state import Put, State
 from monitor.model.task_definition import TaskDefinition
+
+MOST_DELETED = 10
 
 
 @operation("ecs", "RegisterTaskDefinition")
@@ -64,8 +66,40 @@ def deregister_task_definition(ctx: Context, params: Params) -> Outcome:
     return Outcome(lambda _: {"taskDefinition": views.task_definition(gone)}, (Put(gone),))
 
 
+@operation("ecs", "DeleteTaskDefinitions")
+def delete_task_definitions(ctx: Context, params: Params) -> Outcome:
+    """INACTIVE → DELETE_IN_PROGRESS; gone once no task and no service uses it. Its revision is never used again."""
+    names = params["taskDefinitions"]
+    if not names:
+        raise invalid_parameter("size of TaskDefinition references list must be greater than 0")
+    if len(names) > MOST_DELETED:
+        raise invalid_parameter(f"Size of TaskDefinition references list cannot exceed {MOST_DELETED}")
+    deleted, failures = [], []
+    for name in names:
+        if ":" not in name:
+            raise client_exception("Revision is missing.")
+        try:
+            definition = ctx.definition(name)
+        except ClientFault:
+            failures.append(missing(name))
+            continue
+        if definition.status == "ACTIVE":
+            why = "The specified task definition is still in ACTIVE status. Please deregister the target and try again."
+            failures.append({"arn": definition.arn, "reason": why})
+            continue
+        at = definition.delete_requested_at or ctx.now
+        deleted.append(replace(definition, status="DELETE_IN_PROGRESS", delete_requested_at=at))
+    body = {"taskDefinitions": [views.task_definition(d) for d in deleted], "failures": failures}
+    return Outcome(lambda _: body, tuple(Put(d) for d in deleted))
+
+
 def _families(state: State, ctx: Context) -> list[str]:
-    return sorted(family for scope, family in state.families if scope == ctx.scope)
+    """Those that have a revision left."""
+    return sorted(
+        family
+        for (scope, family), revisions in state.families.items()
+        if scope == ctx.scope and any(state.definitions[a].status != "DELETED" for a in revisions)
+    )
 
 
 @operation("ecs", "ListTaskDefinitions")

@@ -315,6 +315,8 @@ def list_tasks(ctx: Context, params: Params) -> Outcome:
     if params.get("startedBy") and any(params.get(f) for f in filters):
         raise invalid_parameter("startedBy must be the only filter of ListTasks: leave the others out.")
     tasks: Iterable[Task] = ctx.state.tasks_of(cluster.arn)
+    if desired == RUNNING:  # the work is for what lives, not for history
+        tasks = (t for t in ctx.state.live_tasks_of(cluster.arn) if not t.standby)
     if params.get("serviceName"):
         arn = ctx.service_arn(cluster, params["serviceName"])
         if arn not in ctx.state.services:

@@ -6,6 +6,7 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from monitor.api.ecs.tags import wire_tags
+from monitor.model.capacity import BUILT_IN, FARGATE, providers_of
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.resources import Resources
 from monitor.model.service import ACTIVE, DRAINING
@@ -36,21 +37,40 @@ def counts(tasks: Any) -> tuple[int, int]:
     return running, pending
 
 
-def cluster(state: State, c: Cluster, include: AbstractSet[str]) -> dict[str, Any]:
-    running, pending = counts(state.tasks_of(c.arn))
-    services = list(state.services_of(c.arn))
-    active = sum(1 for s in services if s.status == ACTIVE)
-    draining = sum(1 for s in services if s.status == DRAINING)
-    statistics = {
-        "runningEC2TasksCount": running,
-        "runningFargateTasksCount": 0,
-        "pendingEC2TasksCount": pending,
-        "pendingFargateTasksCount": 0,
-        "activeEC2ServiceCount": active,
-        "activeFargateServiceCount": 0,
-        "drainingEC2ServiceCount": draining,
-        "drainingFargateServiceCount": 0,
+def _is_fargate(launch_type: str, provider: str) -> bool:
+    return launch_type == FARGATE or provider in BUILT_IN
+
+
+def _statistics(state: State, c: Cluster) -> dict[str, int]:
+    """DescribeClusters' STATISTICS: tasks that live and services, by kind of capacity."""
+    kinds = {False: "EC2", True: "Fargate"}
+    found = {
+        f"{name}{kind}{what}Count": 0
+        for name, what in (
+            ("running", "Tasks"),
+            ("pending", "Tasks"),
+            ("active", "Service"),
+            ("draining", "Service"),
+        )
+        for kind in kinds.values()
     }
+    for t in state.live_tasks_of(c.arn):
+        running, pending = counts((t,))
+        kind = kinds[_is_fargate(t.launch_type, t.capacity_provider)]
+        found[f"running{kind}TasksCount"] += running
+        found[f"pending{kind}TasksCount"] += pending
+    for s in state.services_of(c.arn):
+        kind = kinds[_is_fargate(s.launch_type, s.strategy[0].provider if s.strategy else "")]
+        if s.status in (ACTIVE, DRAINING):
+            found[f"{s.status.lower()}{kind}ServiceCount"] += 1
+    return found
+
+
+def cluster(state: State, c: Cluster, include: AbstractSet[str]) -> dict[str, Any]:
+    statistics = _statistics(state, c)
+    running = statistics["runningEC2TasksCount"] + statistics["runningFargateTasksCount"]
+    pending = statistics["pendingEC2TasksCount"] + statistics["pendingFargateTasksCount"]
+    active = statistics["activeEC2ServiceCount"] + statistics["activeFargateServiceCount"]
     body: dict[str, Any] = {
         "clusterArn": c.arn,
         "clusterName": c.name,
@@ -86,7 +106,10 @@ def task_definition(d: TaskDefinition) -> dict[str, Any]:
         "revision": d.revision,
         "status": d.status,
         **filled(
-            registeredAt=d.registered_at, registeredBy=d.registered_by, deregisteredAt=d.deregistered_at
+            registeredAt=d.registered_at,
+            registeredBy=d.registered_by,
+            deregisteredAt=d.deregistered_at,
+            deleteRequestedAt=d.delete_requested_at,
         ),
     }
 
@@ -195,6 +218,9 @@ def container_instance(state: State, i: ContainerInstance, include: AbstractSet[
         pendingTasksCount=pending,
         registeredAt=i.registered_at,
     )
+    provider = next(iter(sorted(providers_of(i))), "")
+    if provider:
+        body["capacityProviderName"] = provider
     body["versionInfo"] = dict(i.version_info)
     body["registeredResources"] = _resources(
         total.cpu, total.memory, _ports(total, "tcp"), _ports(total, "udp")
