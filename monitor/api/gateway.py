@@ -6,9 +6,10 @@ what is not modelled is logged with its request id and answered as ServerExcepti
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitor.api import alarms, moorwatch, sts
@@ -28,12 +29,13 @@ from monitor.api.ecs import (
     task_sets,
     tasks,
 )
-from monitor.api.operation import OPERATIONS, Context
+from monitor.api.operation import OPERATIONS, Context, Outcome
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
 from monitor.instrument import ControlMetrics
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
+from monitor.model.state import Change
 from monitor.store.base import Store, StoreError
 from monitor.wire import dispatch, sigv4
 from monitor.wire.http import Request, Response
@@ -121,6 +123,27 @@ class Gateway:
     ) -> None:
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
         self._metrics, self._endpoint = metrics, endpoint
+        self._waiting: set[asyncio.Future[None]] = set()
+        store.subscribe(self._wake)
+
+    def _wake(self, _: Sequence[Change]) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _until_ready(self, outcome: Outcome) -> None:
+        """Wait for what the operation waits for; changes are told by the store's feed, nothing is polled."""
+        loop = asyncio.get_running_loop()
+        ends = loop.time() + outcome.wait_seconds
+        while outcome.is_ready is not None and not outcome.is_ready(self._store.state):
+            waiter: asyncio.Future[None] = loop.create_future()
+            self._waiting.add(waiter)
+            try:
+                await asyncio.wait((waiter,), timeout=max(0.0, ends - loop.time()))
+            finally:
+                self._waiting.discard(waiter)
+            if loop.time() >= ends:
+                return
 
     async def handle(self, request: Request) -> Response:
         started = time.perf_counter()
@@ -169,6 +192,9 @@ class Gateway:
             endpoint=self._address(request),
         )
         outcome = function(context, call.params)
+        if outcome.wait_seconds:
+            await self._until_ready(outcome)
+            outcome = function(context, call.params)
         if outcome.changes:
             committed = self._store.commit(outcome.changes)
             body = outcome.view(self._store.state)

@@ -5,15 +5,20 @@ Plain JSON without a service model, authenticated and scoped like every other ca
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 from monitor.api import explain
+from monitor.api.announce import envelope
 from monitor.api.operation import Context, Outcome, Params, answer, operation
 from monitor.model import arn as arns
 from monitor.model.errors import invalid_parameter, service_not_found
 from monitor.model.event import Event
+from monitor.model.state import State
 
 EVENTS_PAGE = 1000
+LONGEST_WAIT_SECONDS = 20
 
 
 def _text(params: Params, name: str, required: bool = False) -> str:
@@ -61,23 +66,54 @@ def explain_service(ctx: Context, params: Params) -> Outcome:
 
 @operation("moorwatch", "ListEvents")
 def list_events(ctx: Context, params: Params) -> Outcome:
-    """Events after a sequence number, oldest first; without `after` the newest. `last` is where to go on."""
+    """Events after a sequence number, oldest first; without `after` the newest. `last` is where to go on.
+
+    `cluster`, `service`, `task` and `detailType` narrow them down. `waitSeconds`: with `after`, hold the answer back
+    until there is one, at most so long. `format` eventbridge: EventBridge's envelopes, of those ECS publishes.
+    """
     limit = _number(params, "limit", 100, EVENTS_PAGE) or 1
     after = _number(params, "after", 0, 2**53)
-    cluster, service = _text(params, "cluster"), _text(params, "service")
-    cluster_arn = ctx.cluster(cluster).arn if cluster else ""
-    prefix = ctx.scope.arn("")
+    wait = _number(params, "waitSeconds", 0, LONGEST_WAIT_SECONDS)
+    as_envelopes = _text(params, "format") == "eventbridge"
+    wanted = _filter(ctx, params, as_envelopes)
     found: list[Event] = []
     for event in reversed(ctx.state.events):
         if event.seq <= after or (len(found) >= limit and not after):
             break
-        mine = event.cluster_arn.startswith(prefix) and cluster_arn in ("", event.cluster_arn)
-        if mine and service in ("", arns.short(event.service_arn), event.service_arn):
+        if wanted(event):
             found.append(event)
     found.reverse()
     chunk = found[:limit]
-    last = chunk[-1].seq if len(found) > limit else ctx.state.seq
-    return answer({"events": [_event(e) for e in chunk], "last": max(last, after)})
+    last = max(chunk[-1].seq if len(found) > limit else ctx.state.seq, after)
+    shown = [{"seq": e.seq, **envelope(e)} if as_envelopes else _event(e) for e in chunk]
+    body = {"events": shown, "last": last}
+    if not wait or not after or chunk:
+        return answer(body)
+
+    def is_ready(state: State) -> bool:
+        newer = itertools.takewhile(lambda e: e.seq > after, reversed(state.events))
+        return any(wanted(e) for e in newer)
+
+    return Outcome(lambda _: body, is_ready=is_ready, wait_seconds=float(wait))
+
+
+def _filter(ctx: Context, params: Params, is_published: bool) -> Callable[[Event], bool]:
+    cluster, service = _text(params, "cluster"), _text(params, "service")
+    task, detail_type = _text(params, "task"), _text(params, "detailType")
+    cluster_arn = ctx.cluster(cluster).arn if cluster else ""
+    prefix = ctx.scope.arn("")
+
+    def wanted(event: Event) -> bool:
+        return (
+            event.cluster_arn.startswith(prefix)
+            and cluster_arn in ("", event.cluster_arn)
+            and service in ("", arns.short(event.service_arn), event.service_arn)
+            and (not task or arns.short(event.task_arn).startswith(arns.short(task)))
+            and detail_type in ("", event.detail_type)
+            and (event.detail_type != "" or not is_published)
+        )
+
+    return wanted
 
 
 def _event(e: Event) -> dict[str, Any]:

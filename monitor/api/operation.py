@@ -33,8 +33,12 @@ class Ids(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
+    """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again."""
+
     view: View
     changes: tuple[Change, ...] = ()
+    is_ready: Callable[[State], bool] | None = None
+    wait_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,10 @@ def since(value: str | None, now: float) -> float | None:
 @click.command()
 @click.option("--follow", "-f", is_flag=True, help="Go on showing events as they happen, until Ctrl-C.")
 @click.option("--service", metavar="NAME", help="Only events of this service.")
+@click.option("--task", metavar="ID", help="Only events of this task (an id, or the beginning of one).")
+@click.option(
+    "--eventbridge", is_flag=True, help="EventBridge's form, one JSON object a line: what ECS would publish."
+)
 @click.option("--cluster", metavar="NAME", help="Only events of this cluster [default: all].")
 @click.option("--since", "since_text", metavar="TIME", help="Only later ones: 10m, 2h, or an ISO 8601 time.")
 @click.option(
@@ -49,6 +53,8 @@ def since(value: str | None, now: float) -> float | None:
 def events(
     follow: bool,
     service: str | None,
+    task: str | None,
+    eventbridge: bool,
     cluster: str | None,
     since_text: str | None,
     limit: int,
@@ -66,6 +72,10 @@ def events(
         only["service"] = render.last_part(service)
     if cluster is not None:
         only["cluster"] = render.last_part(cluster)
+    if task is not None:
+        only["task"] = render.last_part(task)
+    if eventbridge:
+        only["format"], as_json = "eventbridge", True
     newest, last = _newest(api, only, earliest, limit)
     for event in newest:
         _show(event, as_json)
@@ -77,8 +87,14 @@ def events(
 def _newest(api: Api, only: Item, earliest: float | None, limit: int) -> tuple[list[Item], int]:
     """The newest `limit` events not before `earliest`, and the sequence number to go on from."""
     page = api.own("ListEvents", {"limit": MOST if earliest is not None else max(limit, 1), **only})
-    found = [e for e in page.get("events") or () if earliest is None or float(e["at"]) >= earliest]
+    found = [e for e in page.get("events") or () if earliest is None or _at(e) >= earliest]
     return found[len(found) - limit :] if limit < len(found) else found, int(page.get("last") or 0)
+
+
+def _at(event: Item) -> float:
+    if "time" in event:
+        return datetime.fromisoformat(event["time"]).timestamp()
+    return float(event["at"])
 
 
 def _follow(api: Api, only: Item, after: int, as_json: bool) -> None:
@@ -96,17 +112,19 @@ def _follow(api: Api, only: Item, after: int, as_json: bool) -> None:
             continue
         is_told = False
         found = page.get("events") or []
+        seqs = [int(event["seq"]) for event in found]
         for event in found:
             _show(event, as_json)
         if not found and time.monotonic() - asked_at < SHORTEST_WAIT_SECONDS:
             time.sleep(SHORTEST_WAIT_SECONDS)  # the answer was not held back: do not ask without pause
         # `last` can go back: a control plane on a new state folder counts anew
-        after = int(found[-1]["seq"]) if found else int(page.get("last", after))
+        after = seqs[-1] if seqs else int(page.get("last", after))
 
 
 def _show(event: Item, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(event))
+        shown = {k: v for k, v in event.items() if k != "seq"} if "detail-type" in event else event
+        click.echo(json.dumps(shown))
     else:
         click.echo(line(event, SystemClock().now()))
 

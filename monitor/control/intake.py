@@ -12,10 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.clock import Clock, Ids
+from monitor.model import arn as arns
+from monitor.model.event import TASK_CHANGE, Event
 from monitor.model.state import Log, Put
 from monitor.model.task import HEALTHY, STOPPED, UNHEALTHY, UNKNOWN, Facts, Task
 from monitor.scheduler.lifecycle import ContainerReport, TaskReport, observe, observe_facts, observe_health
-from monitor.scheduler.plan import task_event
 from monitor.store.base import Store
 
 log = logging.getLogger("moorwatch.intake")
@@ -82,10 +83,22 @@ class Intake:
                 continue
             changes.append(Put(observed))
             if observed.health != task.health:
-                event = task_event(observed, self._ids.uuid(), self._clock.now())
-                changes.append(Log(replace(event, message=f"{event.message} and {observed.health}")))
+                changes.append(Log(self._health_event(observed)))
         if changes:
             await self._store.commit(changes)
+
+    def _health_event(self, task: Task) -> Event:
+        """Of the log only: health is no part of ECS's task events."""
+        return Event(
+            id=self._ids.uuid(),
+            at=self._clock.now(),
+            kind=TASK_CHANGE,
+            cluster_arn=task.cluster_arn,
+            service_arn=task.service_arn,
+            task_arn=task.arn,
+            instance_arn=task.instance_arn,
+            message=f"task {arns.short(task.arn)} is {task.last} and {task.health}",
+        )
 
     async def instance_status(self, instance_arn: str, message: Mapping[str, Any]) -> None:
         """PublishInstanceStatusRequest: the container runtime as the agent finds it."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import uvicorn
 
+from monitor.api.announce import Announcer
 from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
@@ -52,6 +53,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
     home = Scope(credentials.account, settings.region)
     keys = {credentials.access_key_id: (credentials.secret_access_key, credentials.account)}
     store = await SqliteStore.open(settings.database)
+    store.announce = Announcer(clock, ids)
     try:
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home)

@@ -70,7 +70,7 @@ def observe(task: Task, report: TaskReport, now: float) -> Task:
         return task
     if new.desired != RUNNING and ended and new.execution_stopped_at is None:
         new = replace(new, execution_stopped_at=now)
-    return replace(new, version=task.version + 1)
+    return new
 
 
 def stop(task: Task, reason: Reason, now: float) -> Task:
@@ -94,7 +94,7 @@ def observe_health(task: Task, health: Mapping[str, str]) -> Task:
     )
     if containers == task.containers:
         return task
-    return replace(task, containers=containers, version=task.version + 1)
+    return replace(task, containers=containers)
 
 
 def observe_facts(task: Task, facts: Mapping[str, Facts]) -> Task:
@@ -113,7 +113,6 @@ def forget_unplaced(task: Task, reason: Reason, now: float) -> Task:
         last=STOPPED,
         stopped_at=now,
         containers=tuple(replace(c, last=STOPPED) for c in stopped.containers),
-        version=task.version + 1,
     )
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from monitor.model import arn as arns
-from monitor.model.event import SERVICE_ACTION, TASK_CHANGE, Event, Reason
+from monitor.model.event import SERVICE_ACTION, Event, Reason
 from monitor.model.rollout import ServiceDeployment
 from monitor.model.service import Service
 from monitor.model.state import Change, Drop, Entity, Log, Put, State
-from monitor.model.task import PENDING, RUNNING, STOPPED, Container, Task
+from monitor.model.task import PENDING, RUNNING, Container, Task
 from monitor.model.task_definition import TaskDefinition
 from monitor.scheduler.lifecycle import forget_unplaced, stop
 
@@ -175,13 +175,13 @@ def changes(plan: Plan, state: State, now: float, ids: Ids) -> list[Change]:
                     out.append(_said(service, _started(tasks), now, ids))
             case PromoteTask():
                 task = replace(current(verb.task_arn), standby=False, replaces=verb.replaces, created_at=now)
-                put(replace(task, version=task.version + 1))
+                put(task)
                 out.append(_said(state.services[task.service_arn], _started([task]), now, ids))
             case StopTasks():
                 stopped = [stop(current(a), verb.reason, now) for a in verb.task_arns]
                 for task in stopped:
                     # What follows from this end is in the same plan: there is nothing left to count.
-                    put(replace(task, version=task.version + 1, settled=True))
+                    put(replace(task, settled=True))
                 shown = [t for t in stopped if not t.standby]
                 if verb.service_arn and shown:
                     out.append(_said(state.services[verb.service_arn], _stopped(shown), now, ids))
@@ -192,7 +192,6 @@ def changes(plan: Plan, state: State, now: float, ids: Ids) -> list[Change]:
             case CloseTask():
                 task = forget_unplaced(current(verb.task_arn), verb.reason, now)
                 put(task)
-                out.append(Log(task_event(task, ids.uuid(), now)))
             case UpdateService():
                 out.append(Put(verb.service))
             case Record():
@@ -284,26 +283,6 @@ def service_event(service: Service, message: str, event_id: str, now: float, nam
         service_arn=service.arn,
         message=f"(service {service.name}) {message}",
         name=name,
-    )
-
-
-def task_event(task: Task, event_id: str, now: float) -> Event:
-    """One line for a task's state change."""
-    message = f"task {arns.short(task.arn)} is {task.last}"
-    if task.last == STOPPED:
-        message += f" ({task.stop_code}: {task.stopped_reason})"
-        codes = [f"{c.name} exit code {c.exit_code}" for c in task.containers if c.exit_code is not None]
-        if codes:
-            message += "; " + ", ".join(codes)
-    return Event(
-        id=event_id,
-        at=now,
-        kind=TASK_CHANGE,
-        cluster_arn=task.cluster_arn,
-        service_arn=task.service_arn,
-        task_arn=task.arn,
-        instance_arn=task.instance_arn,
-        message=message,
     )
 
 

@@ -13,6 +13,9 @@ from typing import Protocol
 from monitor.model.state import Change, State
 
 Subscriber = Callable[[Sequence[Change]], None]
+# What a commit is made into before it is applied: the changes with the events that follow from them. Given the state
+# before and the changes.
+Announce = Callable[[State, Sequence[Change]], Sequence[Change]]
 
 
 class StoreError(Exception):
@@ -21,6 +24,7 @@ class StoreError(Exception):
 
 class Store(Protocol):
     state: State
+    announce: Announce
 
     def commit(self, changes: Sequence[Change]) -> Awaitable[None]:
         """Apply now; the result resolves when durable. Raises StoreError when the store has failed, CodecError (with

@@ -21,7 +21,7 @@ from typing import Any
 
 from monitor.model.state import EVENTS_IN_MEMORY, SERVICE_EVENTS_KEPT, Change, Drop, Log, Put, State
 from monitor.store import codec
-from monitor.store.base import StoreError, Subscriber
+from monitor.store.base import Announce, StoreError, Subscriber
 
 log = logging.getLogger("moorwatch.store")
 
@@ -51,6 +51,7 @@ class SqliteStore:
         self._listeners: list[Callable[[], None]] = []
         self._last: asyncio.Future[None] | None = None
         self._is_closed = False
+        self.announce: Announce = _as_they_are
         self._thread = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -67,6 +68,7 @@ class SqliteStore:
             return self.flushed()
         if self._is_closed:
             raise StoreError(f"{self.path} is closed")
+        changes = self.announce(self.state, changes)
         _check(changes)
         applied = self.state.apply(changes)
         done: asyncio.Future[None] = self._loop.create_future()
@@ -169,6 +171,10 @@ class SqliteStore:
                 return batches
             if item is not None:
                 batches.append(item)
+
+
+def _as_they_are(_: State, changes: Sequence[Change]) -> Sequence[Change]:
+    return changes
 
 
 def _check(changes: Sequence[Change]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.api import gateway
+from monitor.api.announce import Announcer
 from monitor.api.operation import OPERATIONS, Context
 from monitor.clock import SeededIds
 from monitor.model import arn as arns
@@ -35,17 +36,26 @@ GRACE_SECONDS = 60.0
 Changed = Callable[[State, list[Change]], None]
 
 
+class _WorldClock:
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def now(self) -> float:
+        return self._world.now
+
+
 class World:
     def __init__(self, seed: int = 0) -> None:
         self.state, self.ids, self.now = State(), SeededIds(seed), START
         self.next_at: float | None = None
+        self.announce = Announcer(_WorldClock(self), SeededIds(seed + 1))
         self.listeners: list[Changed] = []
         self.commit([Put(Cluster(CLUSTER, "default", START))])
 
     # -- the control plane --------------------------------------------------------------------------
 
     def commit(self, changes_: Iterable[Change]) -> None:
-        applied = self.state.apply(changes_)
+        applied = self.state.apply(self.announce(self.state, list(changes_)))
         for listener in self.listeners:
             listener(self.state, applied)
 

@@ -47,7 +47,7 @@ def test_running_then_ended() -> None:
         pull_stopped_at=NOW + 2,
     )
     task = observe(made(), report, NOW + 3)
-    assert (task.last, task.started_at, task.version) == ("RUNNING", NOW + 3, 2)
+    assert (task.last, task.started_at) == ("RUNNING", NOW + 3)
     assert (task.pull_started_at, task.pull_stopped_at) == (NOW + 1, NOW + 2)
     c = task.containers[0]
     assert (c.last, c.runtime_id, c.network_bindings, c.image_digest) == (
@@ -62,7 +62,6 @@ def test_running_then_ended() -> None:
     assert (task.stopping_at, task.execution_stopped_at) == (NOW + 9, NOW + 9)
     task = observe(task, TaskReport("STOPPED", execution_stopped_at=NOW + 8), NOW + 10)
     assert (task.last, task.stopped_at, task.execution_stopped_at) == ("STOPPED", NOW + 10, NOW + 9)
-    assert task.version == 4
 
 
 def test_the_agents_own_time_of_the_end_is_kept() -> None:
@@ -152,7 +151,7 @@ def test_reasons_are_cut() -> None:
 
 def test_health_of_what_still_runs() -> None:
     task = observe_health(made(SIDECAR, last="RUNNING"), {"app": "HEALTHY", "nobody": "UNHEALTHY"})
-    assert (task.containers[0].health, task.containers[1].health, task.version) == ("HEALTHY", "UNKNOWN", 2)
+    assert (task.containers[0].health, task.containers[1].health) == ("HEALTHY", "UNKNOWN")
     assert observe_health(task, {"app": "HEALTHY"}) is task
     over = replace(task, containers=tuple(replace(c, last="STOPPED") for c in task.containers))
     assert observe_health(over, {"app": "UNHEALTHY"}) is over
@@ -174,7 +173,6 @@ def test_closing_the_record_of_a_task_that_can_never_report() -> None:
         NOW + 1,
     )
     assert {c.last for c in task.containers} == {"STOPPED"}
-    assert task.version == 2
 
 
 def test_known_statuses() -> None:

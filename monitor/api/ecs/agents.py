@@ -17,10 +17,9 @@ from monitor.model import arn as arns
 from monitor.model.cluster import ContainerInstance
 from monitor.model.errors import client_exception, invalid_parameter
 from monitor.model.resources import Port, Resources
-from monitor.model.state import Change, Log, Put
+from monitor.model.state import Change, Put
 from monitor.model.task import Task
 from monitor.scheduler.lifecycle import ContainerReport, TaskReport, observe
-from monitor.scheduler.plan import task_event
 
 DEFAULT_ZONE = "local"
 
@@ -153,11 +152,7 @@ def _container(raw: Mapping[str, Any]) -> ContainerReport:
 def merge(ctx: Context, task: Task, report: TaskReport) -> tuple[Change, ...]:
     """The changes a report makes to the task; none when it says nothing new."""
     observed = observe(task, report, ctx.now)
-    if observed is task:
-        return ()
-    if observed.last == task.last or task.standby:
-        return (Put(observed),)
-    return (Put(observed), Log(task_event(observed, ctx.ids.uuid(), ctx.now)))
+    return () if observed is task else (Put(observed),)
 
 
 @operation("ecs", "SubmitTaskStateChange")

@@ -30,14 +30,14 @@ from monitor.model.cluster import Cluster
 from monitor.model.errors import ClientFault, invalid_parameter, service_not_found
 from monitor.model.event import Reason
 from monitor.model.resources import Resources
-from monitor.model.state import Log, Put
+from monitor.model.state import Put
 from monitor.model.task import RUNNING, STOPPED, USER_INITIATED, Task
 from monitor.model.task_definition import TaskDefinition
 from monitor.scheduler.capacity import next_provider
 from monitor.scheduler.lifecycle import stop
 from monitor.scheduler.look import required
 from monitor.scheduler.placement import Placer, Refusal
-from monitor.scheduler.plan import make_task, task_event
+from monitor.scheduler.plan import make_task
 
 OVERRIDES_LIMIT = 8192  # characters of JSON
 TOKEN_SECONDS = 24 * 3600.0  # how long a clientToken is remembered
@@ -279,16 +279,7 @@ def stop_task(ctx: Context, params: Params) -> Outcome:
     stopped = stop(task, reason, ctx.now)
     if stopped is task:
         return answer({"task": views.task(ctx.state, task, frozenset())})
-    stopped = replace(stopped, version=task.version + 1)
-    changes = (
-        Put(stopped),
-        Log(replace(task_event(task, ctx.ids.uuid(), ctx.now), message=_stopping(stopped))),
-    )
-    return Outcome(lambda s: {"task": views.task(s, s.tasks[arn], frozenset())}, changes)
-
-
-def _stopping(task: Task) -> str:
-    return f"task {arns.short(task.arn)} is to stop ({task.stop_code}: {task.stopped_reason})"
+    return Outcome(lambda s: {"task": views.task(s, s.tasks[arn], frozenset())}, (Put(stopped),))
 
 
 @operation("ecs", "DescribeTasks")
