@@ -12,6 +12,7 @@ it, and the resources are read by DescribeContainerInstances: the log would be t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,10 +23,10 @@ from monitor.clock import Clock, Ids
 from monitor.model import arn as arns
 from monitor.model.cluster import ContainerInstance
 from monitor.model.event import DEPLOYMENT_CHANGE, INSTANCE_CHANGE, SERVICE_ACTION, TASK_CHANGE, Event
-from monitor.model.service import ECS, FAILED, Deployment, Service
+from monitor.model.service import COMPLETED, ECS, FAILED, IN_PROGRESS, Deployment, Service
 from monitor.model.state import Change, Log, Put, State
 from monitor.model.task import STOPPED, Task
-from monitor.scheduler.rollout import FAILURES
+from monitor.scheduler.rollout import ALARM_REASON, BREAKER_REASON, STOPPED_REASON
 
 TASK_TYPE = "ECS Task State Change"
 INSTANCE_TYPE = "ECS Container Instance State Change"
@@ -38,6 +39,13 @@ _LEVELS = {
     "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED": "ERROR",
     "SERVICE_REBALANCING_STOPPED": "ERROR",
     "SERVICE_DEPLOYMENT_FAILED": "ERROR",
+}
+_FAILED = re.compile(r"\(deployment (?P<id>ecs-svc/\d+)\) deployment failed: (?P<why>[^.]*)\.")
+_BACK = re.compile(r"rolling back to deployment (?P<id>ecs-svc/\d+)\.")
+_REASONS = {
+    "tasks failed to start": BREAKER_REASON,
+    "alarm detected": ALARM_REASON,
+    "stopped by a user": STOPPED_REASON,
 }
 # Service events that carry no name of their own.
 _NAMES = {"has started ": "TASKS_STARTED", "has stopped ": "TASKS_STOPPED"}
@@ -55,6 +63,10 @@ _TIMES = frozenset(
         "updatedAt",
     )
 )
+
+_ENCODER = json.JSONEncoder(
+    separators=(",", ":"), default=dict
+)  # made once: making it costs as much as a task
 
 
 class Announcer:
@@ -86,6 +98,7 @@ class Announcer:
                     out.extend(Log(e) for e in self._deployments(state.services.get(service.arn), service))
                 case Log(event) if event.kind == SERVICE_ACTION:
                     out.append(Log(_action(event)))
+                    out.extend(Log(e) for e in self._failed(event))
                 case Log(event) if (event.task_arn or event.instance_arn) in due:
                     told = due.pop(event.task_arn or event.instance_arn)
                     due[event.task_arn or event.instance_arn] = replace(told, message=event.message)
@@ -160,42 +173,56 @@ class Announcer:
     # -- services -----------------------------------------------------------------------------------
 
     def _deployments(self, before: Service | None, service: Service) -> list[Event]:
+        """Deployments that have begun or are completed. Those that fail are told by the scheduler's own events: they
+        can be over, and the way back too, within one change."""
         if service.controller != ECS:
             return []
-        changed = list(service.deployments)
-        if before is not None and (given_up := _given_up(before, service)):
-            changed.insert(0, given_up)
-        known = {d.id: (d.rollout_state, d.rollout_reason) for d in before.deployments} if before else {}
-        return [
-            self._deployment(service, d)
-            for d in changed
-            if known.get(d.id) != (d.rollout_state, d.rollout_reason)
-            and (d.rollout_state != FAILED or service.circuit_breaker.enable)
-        ]
+        known = {d.id: d.rollout_state for d in before.deployments} if before else {}
+        found = []
+        for d in service.deployments:
+            is_new = d.id not in known and d.rollout_state == IN_PROGRESS and _is_made_now(before, d)
+            is_done = d.rollout_state == COMPLETED and known.get(d.id) != COMPLETED
+            if is_new or is_done:
+                found.append(
+                    self._deployment(
+                        service.arn, service.cluster_arn, d.id, d.rollout_state, d.rollout_reason
+                    )
+                )
+        return found
 
-    def _deployment(self, service: Service, d: Deployment) -> Event:
-        name = f"SERVICE_DEPLOYMENT_{d.rollout_state}"
-        event = self._event(
-            DEPLOYMENT_CHANGE, DEPLOYMENT_TYPE, service.cluster_arn, d.rollout_reason, service_arn=service.arn
-        )
+    def _failed(self, event: Event) -> list[Event]:
+        """A deployment that failed, or the way back, as the service event tells it."""
+        reverted = _BACK.search(event.message)
+        failed = _FAILED.search(event.message)
+        if failed is not None and event.name == "SERVICE_DEPLOYMENT_FAILED":
+            reason = _REASONS.get(failed["why"], f"ECS deployment failed: {failed['why']}.")
+            return [self._deployment(event.service_arn, event.cluster_arn, failed["id"], FAILED, reason)]
+        if reverted is not None and event.name == "SERVICE_DEPLOYMENT_IN_PROGRESS":
+            reason = f"ECS deployment circuit breaker: rolling back to deploymentId {reverted['id']}."
+            return [
+                self._deployment(event.service_arn, event.cluster_arn, reverted["id"], IN_PROGRESS, reason)
+            ]
+        return []
+
+    def _deployment(
+        self, service_arn: str, cluster_arn: str, deployment_id: str, rollout_state: str, reason: str
+    ) -> Event:
+        name = f"SERVICE_DEPLOYMENT_{rollout_state}"
+        event = self._event(DEPLOYMENT_CHANGE, DEPLOYMENT_TYPE, cluster_arn, reason, service_arn=service_arn)
         body = {
             "eventType": _LEVELS.get(name, "INFO"),
             "eventName": name,
-            "deploymentId": d.id,
+            "deploymentId": deployment_id,
             "updatedAt": event.at,
-            "reason": d.rollout_reason,
+            "reason": reason,
         }
         return replace(event, name=name, detail=_json(body))
 
 
-def _given_up(before: Service, service: Service) -> Deployment | None:
-    """The deployment that was rolled back in this change and held no task any more: it is in the service no longer."""
-    failed, back = before.primary, service.primary
-    if failed.id == back.id or any(d.id == failed.id for d in service.deployments):
-        return None
-    origin = back.rollout_reason.partition(": rolling back")[0]
-    reason = FAILURES.get(origin)
-    return None if reason is None else replace(failed, rollout_state=FAILED, rollout_reason=reason)
+def _is_made_now(before: Service | None, deployment: Deployment) -> bool:
+    """Whether the deployment was made by this change, and is not an older one that is wanted again."""
+    completed = before.completed if before is not None else None
+    return completed is None or completed.id != deployment.id
 
 
 def _action(event: Event) -> Event:
@@ -245,7 +272,7 @@ def _told(before: Task | None, task: Task) -> str:
 
 def _json(body: Mapping[str, Any]) -> str:
     shown = {k: iso(v) if k in _TIMES else v for k, v in body.items()}
-    return json.dumps(shown, separators=(",", ":"), default=dict)
+    return _ENCODER.encode(shown)
 
 
 def iso(at: float) -> str:

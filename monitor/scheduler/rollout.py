@@ -31,12 +31,6 @@ LEAST_FAILURES, MOST_FAILURES = 3, 200  # bounds of BOUNDED_PERCENT
 BREAKER_REASON = "ECS deployment circuit breaker: task failed to start."
 ALARM_REASON = "ECS deployment failed: alarm detected."
 STOPPED_REASON = "ECS deployment was stopped by a user."
-# What a rollback's reason begins with → the reason of the deployment that it gives up.
-FAILURES = {
-    "ECS deployment circuit breaker": BREAKER_REASON,
-    "ECS deployment alarm": ALARM_REASON,
-    "ECS deployment was stopped by a user": STOPPED_REASON,
-}
 
 
 def threshold(breaker: CircuitBreaker, desired: int) -> int:
