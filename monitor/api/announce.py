@@ -177,17 +177,15 @@ class Announcer:
         can be over, and the way back too, within one change."""
         if service.controller != ECS:
             return []
-        known = {d.id: d.rollout_state for d in before.deployments} if before else {}
+        known = {d.id: (d.rollout_state, d.status) for d in before.deployments} if before else {}
         found = []
         for d in service.deployments:
             is_new = d.id not in known and d.rollout_state == IN_PROGRESS and _is_made_now(before, d)
-            is_done = d.rollout_state == COMPLETED and known.get(d.id) != COMPLETED
+            done = (COMPLETED, "PRIMARY")
+            is_done = (d.rollout_state, d.status) == done and known.get(d.id) != done
             if is_new or is_done:
-                found.append(
-                    self._deployment(
-                        service.arn, service.cluster_arn, d.id, d.rollout_state, d.rollout_reason
-                    )
-                )
+                state, reason = d.rollout_state, d.rollout_reason
+                found.append(self._deployment(service.arn, service.cluster_arn, d.id, state, reason))
         return found
 
     def _failed(self, event: Event) -> list[Event]:
