@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down test check format lock bench-replace bench-services clean
+.PHONY: help venv venv-dev system system-tests up down test check format lock bench-replace bench-services bench-scheduler soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -21,6 +21,8 @@ help:
 	@echo 'make lock           resolve the dependencies again into requirements*.lock'
 	@echo 'make bench-replace  measure how fast a killed container is replaced'
 	@echo 'make bench-services measure starts, rolling updates and the loss of a host'
+	@echo 'make bench-scheduler measure placing, reconciling, memory and the API'
+	@echo 'make soak       simulate on: SEED=n is where to begin, HOURS=h how long'
 	@echo 'make clean          remove the virtual environment and caches'
 
 # -- the virtual environment: a stamp per lock file, so that a second run costs nothing ----------------
@@ -81,6 +83,14 @@ test: system-tests check
 
 bench-replace: system venv-dev
 	$(BIN)/python -m tests.performance.bench_replace
+
+bench-scheduler: venv-dev
+	$(BIN)/python -m tests.performance.bench_scheduler
+
+SEED  ?= 1000
+HOURS ?= 500
+soak: venv-dev
+	$(BIN)/python -m tests.simulation --seed $(SEED) --hours $(HOURS)
 
 bench-services: system venv-dev
 	$(BIN)/python -m tests.performance.bench_services

@@ -7,7 +7,7 @@ without touching a task; a full look at such a service would find nothing to do 
 from __future__ import annotations
 
 from monitor.model.cluster import ContainerInstance
-from monitor.model.service import ACTIVE, COMPLETED, ECS, REPLICA, Service
+from monitor.model.service import ACTIVE, COMPLETED, DAEMON, ECS, Service
 from monitor.scheduler.look import STEADY_AGAIN_SECONDS
 from monitor.scheduler.placement import AVAILABILITY_ZONE
 from monitor.scheduler.plan import Plan
@@ -26,6 +26,7 @@ class Glance:
             for task in snapshot.state.live_tasks_on(instance.arn)
         }
         self._zones: dict[str, int] = {}
+        self._takers: dict[str, int] = {}
 
     def is_quiet(self, service: Service, plan: Plan) -> bool:
         """`plan` is told when the service is to be looked at again all the same."""
@@ -44,7 +45,9 @@ class Glance:
             or len(service.deployments) != 1
         ):
             return False
-        if service.status != ACTIVE or service.scheduling != REPLICA or service.controller != ECS:
+        if service.status != ACTIVE or service.controller != ECS:
+            return False
+        if service.scheduling == DAEMON and not self._covers(service):
             return False
         deployment = service.deployments[0]
         unsettled = (
@@ -60,6 +63,14 @@ class Glance:
             return False
         desired, state = service.desired_count, self._state
         return state.live_count_of(service.arn) == desired == state.calm_of(service.arn).get(deployment.id, 0)
+
+    def _covers(self, service: Service) -> bool:
+        """Whether a daemon that may run anywhere has as many tasks as there are instances that take tasks."""
+        takers = self._takers.get(service.cluster_arn)
+        if takers is None:
+            found = self._state.capacity_of(service.cluster_arn)
+            takers = self._takers[service.cluster_arn] = sum(1 for i in found if i.takes_tasks)
+        return not service.placement_constraints and takers == service.desired_count
 
     def _is_balanced(self, service: Service) -> bool:
         """Whether zones play no part: there is one at most, or the tasks are spread over as many as they can be."""

@@ -9,6 +9,7 @@ from monitor.model.resources import Resources
 from monitor.model.service import ACTIVE, BLUE_GREEN, DAEMON, REPLICA, Service
 from monitor.model.state import Put, State
 from monitor.model.task import ORDER, RUNNING, STOPPED, Task
+from monitor.scheduler.daemon import DaemonLook
 from monitor.scheduler.placement import Placer
 from monitor.scheduler.plan import Plan, PromoteTask, StartTasks, StopTasks, changes
 from monitor.scheduler.quiet import Glance
@@ -51,7 +52,8 @@ def check_quiet(snapshot: Snapshot) -> None:
     for service in snapshot.state.services.values():
         if service.arn not in busy and glance.is_quiet(service, Plan()):
             plan = Plan()
-            ReplicaLook(snapshot, plan, Placer(snapshot.state), service, []).run()
+            look = DaemonLook if service.scheduling == DAEMON else ReplicaLook
+            look(snapshot, plan, Placer(snapshot.state), service, []).run()
             assert plan.verbs == [], f"{service.name} looked quiet"
 
 

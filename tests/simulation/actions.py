@@ -37,7 +37,7 @@ WEIGHTS = {
 }
 
 
-def draw(seed: int, hours: float, per_hour: int = 50) -> list[Action]:
+def draw(seed: int, hours: float, per_hour: int = 30) -> list[Action]:
     chance = random.Random(seed)
     names, weights = zip(*WEIGHTS.items(), strict=True)
     count = max(1, int(hours * per_hour))
@@ -194,7 +194,7 @@ class Play:
         await self._instance(number, "ACTIVE")
 
     async def join(self, number: int) -> None:
-        if len(self.sim.agents) < 6:
+        if len(self.sim.agents) < 4:
             self.sim.join("ab"[number % 2])
 
     async def deregister(self, number: int) -> None:

@@ -107,17 +107,15 @@ class Control:
     """One life of the control plane's process."""
 
     schedule_class: type[_CheckedSchedule] = _CheckedSchedule
-    sessions_class: type[Sessions] = Sessions
+    store_class: type[SimStore] = SimStore
 
     def __init__(self, sim: Simulation, seed: int) -> None:
         self.sim, ids = sim, SeededIds(seed)
-        self.store = SimStore(sim.disk, sim.write_delay, Announcer(sim.clock, ids))
+        self.store = self.store_class(sim.disk, sim.write_delay, Announcer(sim.clock, ids))
         self.store.on_change = sim.check_changes
         metrics = ControlMetrics(self.store.state, SCOPE)
         self.intake = Intake(self.store, sim.clock, ids)
-        self.sessions = self.sessions_class(
-            self.store, self.intake, sim.clock, ids, SILENCE_SECONDS, GRACE_SECONDS
-        )
+        self.sessions = Sessions(self.store, self.intake, sim.clock, ids, SILENCE_SECONDS, GRACE_SECONDS)
         self.schedule = self.schedule_class(self.store, sim.clock, ids, metrics, 3600.0)
         authenticator = Authenticator("none", SCOPE, lambda _: None, sim.clock)
         self.gateway = Gateway(self.store, authenticator, sim.clock, ids, metrics, "http://127.0.0.1:4580")
