@@ -24,7 +24,7 @@ from tests.simulation.store import SimStore
 from tests.simulation.world import Control, Simulation
 
 SEEDS, HOURS_A_SEED, HOURS = 84, 12.0, 1000.0
-PLANTED_SEEDS, PLANTED_HOURS = 12, 4.0
+PLANTED_SEEDS, PLANTED_HOURS = 8, 2.0
 
 
 @pytest.fixture(autouse=True)

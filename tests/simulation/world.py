@@ -77,8 +77,8 @@ class _CheckedSchedule(Schedule):
 class _ControlSocket:
     """The control plane's end of a session. An order on it must be on disk already."""
 
-    def __init__(self, line: Line, store: SimStore) -> None:
-        self._line, self._store = line, store
+    def __init__(self, sim: Simulation, line: Line, store: SimStore) -> None:
+        self._sim, self._line, self._store = sim, line, store
 
     async def send(self, text: str) -> None:
         kind, message = wire.decode(text)
@@ -90,9 +90,9 @@ class _ControlSocket:
                     STOPPED,
                     RUNNING,
                 ):
-                    raise Broken(
-                        f"an order left before it was durable: {order['desiredStatus']} {order['arn']}"
-                    )
+                    # Said aloud: a session that ends by an error is only tried again.
+                    early = f"an order left before it was durable: {order['desiredStatus']} {order['arn']}"
+                    self._sim.fail(Broken(early))
         self._line.down.push(text)
 
     async def receive(self) -> str | None:
@@ -241,7 +241,7 @@ class Simulation:
 
     async def _serve(self, control: Control, arn: str, line: Line) -> None:
         try:
-            await control.sessions.serve(arn, _ControlSocket(line, control.store))
+            await control.sessions.serve(arn, _ControlSocket(self, line, control.store))
         finally:
             line.close()
 
