@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor.api import alarms, moorwatch, sts
+from monitor.api import alarms, autoscaling, moorwatch, sts
 from monitor.api.ecs import (
     agents,
     attributes,
@@ -47,6 +47,7 @@ FAMILIES = (
     agents,
     alarms,
     attributes,
+    autoscaling,
     capacity,
     clusters,
     deployments,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.clock import Clock, Ids
+from monitor.control.recent import Recent
 from monitor.model import arn as arns
 from monitor.model.event import TASK_CHANGE, Event
 from monitor.model.state import Log, Put
@@ -29,6 +30,11 @@ HEALTH_CHARACTERS = 2048
 class Intake:
     def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
         self._store, self._clock, self._ids = store, clock, ids
+        self.recent = Recent(store.state)
+
+    def metrics(self, instance_arn: str, message: Mapping[str, Any]) -> None:
+        """PublishMetricsRequest."""
+        self.recent.telemetry(instance_arn, message, self._clock.now())
 
     def _task(self, instance_arn: str, arn: object) -> Task | None:
         """The task, if it is on this very instance: an agent speaks for no other."""

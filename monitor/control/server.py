@@ -21,6 +21,7 @@ from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
 from monitor.control.intake import Intake
+from monitor.control.scaling import Scaling
 from monitor.control.schedule import Schedule
 from monitor.control.sessions import Sessions
 from monitor.control.web import application
@@ -68,7 +69,8 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
         authenticator = Authenticator(settings.auth, home, keys.get, clock)
         gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
-        return await _serve(settings, app, store, schedule, sessions)
+        scaling = Scaling(store, intake.recent, clock, ids)
+        return await _serve(settings, app, store, schedule, sessions, scaling)
     finally:
         await store.close()
 
@@ -91,7 +93,12 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    settings: Settings, app: object, store: SqliteStore, schedule: Schedule, sessions: Sessions
+    settings: Settings,
+    app: object,
+    store: SqliteStore,
+    schedule: Schedule,
+    sessions: Sessions,
+    scaling: Scaling,
 ) -> int:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -116,6 +123,7 @@ async def _serve(
         log.warning("auth=none: every request is accepted as it is; listening on %s only", settings.host)
     serving = asyncio.create_task(server.serve())
     scheduling = asyncio.create_task(schedule.run())
+    autoscaling = asyncio.create_task(scaling.run())
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "endpoint=%s state=%s region=%s auth=%s",
@@ -124,18 +132,21 @@ async def _serve(
         settings.region,
         settings.auth,
     )
-    ends: list[asyncio.Future[Any]] = [serving, scheduling, stopping, store.failed]
+    ends: list[asyncio.Future[Any]] = [serving, scheduling, autoscaling, stopping, store.failed]
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping in done else 1
     if store.failed in done:
         log.error("%s", store.failed.result())
     elif scheduling in done:
         log.error("the scheduling loop ended: %r", scheduling.exception())
+    elif autoscaling in done:
+        log.error("the auto scaling loop ended: %r", autoscaling.exception())
     elif serving in done and not server.started:
         log.error("cannot listen on %s:%s; is another Moorwatch running?", settings.host, settings.port)
     scheduling.cancel()
+    autoscaling.cancel()
     stopping.cancel()
     await sessions.close()
     server.should_exit = True
-    await asyncio.gather(serving, scheduling, stopping, return_exceptions=True)
+    await asyncio.gather(serving, scheduling, autoscaling, stopping, return_exceptions=True)
     return code

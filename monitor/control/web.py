@@ -142,7 +142,9 @@ async def _telemetry(channel: WebSocketChannel, instance_arn: str, intake: Intak
         except wire.BadMessage as error:
             log.warning("container_instance=%s bad telemetry: %s", instance_arn, error)
             continue
-        if kind == "PublishHealthRequest":
+        if kind == "PublishMetricsRequest":
+            intake.metrics(instance_arn, message)
+        elif kind == "PublishHealthRequest":
             await intake.health(instance_arn, message)
         elif kind == "PublishInstanceStatusRequest":
             await intake.instance_status(instance_arn, message)

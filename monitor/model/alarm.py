@@ -10,7 +10,8 @@ STATES = (OK, ALARM, INSUFFICIENT_DATA)
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """`changed_at`: when the state last changed. `window_seconds`: period x evaluation periods."""
+    """`changed_at`: when the state last changed. `window_seconds`: period x evaluation periods. `actions`: ARNs of
+    scaling policies that act while it is in ALARM, by how far `value` is from `threshold`."""
 
     arn: str
     name: str
@@ -18,6 +19,9 @@ class Alarm:
     changed_at: float = 0.0
     reason: str = ""
     window_seconds: float = 180.0
+    actions: tuple[str, ...] = ()
+    value: float | None = None
+    threshold: float = 0.0
 
     @property
     def key(self) -> str:

@@ -32,6 +32,14 @@ _QUERY_ERRORS = {
     "SerializationException": ("MalformedInput", 400),
     "ServerException": ("InternalFailure", 500),
 }
+# A JSON service with a name of its own for what the front end finds wrong (its API reference, Common Errors).
+_JSON_ERRORS = {
+    models.AUTOSCALING: {
+        "InvalidParameterException": "ValidationException",
+        "ClientException": "ValidationException",
+        "ServerException": "InternalServiceException",
+    }
+}
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -156,7 +164,13 @@ def render_error(call: Call | None, error: AwsError, request: Request) -> Respon
         code, status = _QUERY_ERRORS.get(error.code, (error.code, error.status))
         body = query.render_error(code, error.message, status < 500, request_id)
         return Response(status, body, {**headers, "content-type": "text/xml"})
-    body = _dump({"__type": error.code, "message": error.message, **error.details})
+    service = (
+        call.service
+        if call
+        else models.TARGET_PREFIXES.get(request.headers.get("x-amz-target", "").partition(".")[0], "")
+    )
+    code = _JSON_ERRORS.get(service, {}).get(error.code, error.code)
+    body = _dump({"__type": code, "message": error.message, **error.details})
     return Response(error.status, body, {**headers, "content-type": JSON_TYPE})
 
 

@@ -12,9 +12,10 @@ from typing import Any
 from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 
-SERVICES = ("ecs", "sts")
+AUTOSCALING = "application-autoscaling"
+SERVICES = ("ecs", "sts", AUTOSCALING)
 # X-Amz-Target up to its dot → service, for the services that speak JSON.
-TARGET_PREFIXES = {"AmazonEC2ContainerServiceV20141113": "ecs"}
+TARGET_PREFIXES = {"AmazonEC2ContainerServiceV20141113": "ecs", "AnyScaleFrontendService": AUTOSCALING}
 # Signing name → service, for the services that speak Query.
 QUERY_SERVICES = {"sts": "sts"}
 # Codes any JSON service may answer with, beyond those an operation declares.

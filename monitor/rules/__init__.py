@@ -1,0 +1,1 @@
+"""Verbs on telemetry: pure rules from metric values and times to decisions."""
