@@ -24,6 +24,7 @@ class Held:
     reason: str = ""
     stop_asked_at: float | None = None
     health_since: float = 0.0
+    restarts: int = 0
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     def stopped(self, **known: Any) -> None:

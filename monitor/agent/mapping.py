@@ -13,11 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.scheduler.host import ContainerSpec, TaskSpec
+from monitor.scheduler.host import ContainerSpec, RestartPolicy, TaskSpec
 
 MIB = 1024 * 1024
 MINIMUM_SHARES = 2
 MAXIMUM_SHARES = 262_144
+DEFAULT_RESTART_PERIOD = 300.0
 PREFIX = "com.amazonaws.ecs."
 TASK_LABEL = f"{PREFIX}task-arn"
 CONTAINER_LABEL = f"{PREFIX}container-name"
@@ -48,15 +49,25 @@ def task_spec(payload: Mapping[str, Any]) -> TaskSpec:
                 essential=bool(c.get("essential", True)),
                 depends_on=tuple((d["containerName"], d["condition"]) for d in c.get("dependsOn") or ()),
                 start_timeout=c.get("startTimeout"),
+                restart=_restart_policy(c.get("restartPolicy") or {}),
             )
             for c in payload.get("containers") or ()
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise BadPayload(f"the containers of {payload.get('arn')} cannot be read: {error!r}") from error
     return TaskSpec(
         containers,
         wanted=payload.get("desiredStatus") == "RUNNING",
         standby=payload.get("standby") is True,
+    )
+
+
+def _restart_policy(raw: Mapping[str, Any]) -> RestartPolicy | None:
+    if raw.get("enabled") is not True:
+        return None
+    return RestartPolicy(
+        frozenset(int(code) for code in raw.get("ignoredExitCodes") or ()),
+        float(raw.get("restartAttemptPeriod") or DEFAULT_RESTART_PERIOD),
     )
 
 

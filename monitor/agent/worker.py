@@ -304,6 +304,9 @@ class Worker:
         h = self.held[name]
         if h.seen.phase != RUNNING:
             return
+        if self.spec.wanted and any(c.name == name and c.restart is not None for c in self.spec.containers):
+            self._ask_for_end(name)  # the exit code decides whether this is an end at all
+            return
         now = self._clock.now()
         essential = any(c.essential and c.name == name for c in self.spec.containers)
         if essential and self.execution_stopped_at is None:
@@ -334,12 +337,35 @@ class Worker:
                 await asyncio.sleep(ENGINE_RETRY_SECONDS)
                 continue
             if view.is_over:
+                if await self._restarted(name, view):
+                    return
                 self._over(name, view)
                 await self._outlet.ended(self, name, view)
                 break
         self._watchers.pop(name, None)
         self._wake.set()
         self._outlet.changed(self)
+
+    async def _restarted(self, name: str, view: ContainerView) -> bool:
+        """By its restart policy the same container is started again; to the outside it has run on. A start that fails
+        is not tried again."""
+        h = self.held[name]
+        ran = (view.finished_at or self._clock.now()) - (view.started_at or self._clock.now())
+        if h.seen.phase != RUNNING or not host.restarts(self.spec, name, view.exit_code, ran):
+            return False
+        self._deaths.forget(h.id)
+        try:
+            h.view = await self._engine.start(h.id)
+        except EngineError as error:
+            h.reason = h.reason or f"CannotStartContainerError: {error}"
+            return False
+        h.restarts += 1
+        log.info("task=%s container=%s restarted after exit code %s", self.arn, name, view.exit_code)
+        self._watchers.pop(name, None)
+        self._started(name, h.view)
+        self._watch(name, h.view)
+        self._wake.set()
+        return True
 
     def _over(self, name: str, view: ContainerView) -> None:
         h = self.held[name]

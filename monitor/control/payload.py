@@ -113,6 +113,8 @@ def _container(
     for name in ("startTimeout", "stopTimeout"):
         if raw.get(name) is not None:
             body[name] = raw[name]
+    if raw.get("restartPolicy"):
+        body["restartPolicy"] = raw["restartPolicy"]
     if raw.get("healthCheck"):
         body["healthCheckType"] = "docker"
     return body

@@ -15,13 +15,22 @@ NONE, CREATED, RUNNING, STOPPED = "NONE", "CREATED", "RUNNING", "STOPPED"
 
 
 @dataclass(frozen=True, slots=True)
+class RestartPolicy:
+    """`period_seconds`: how long the container must have run to be restarted (restartAttemptPeriod)."""
+
+    ignored_exit_codes: frozenset[int] = frozenset()
+    period_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """`depends_on`: (container name, condition). Timeouts in seconds."""
+    """`depends_on`: (container name, condition). Timeouts in seconds. `restart`: None without an enabled policy."""
 
     name: str
     essential: bool = True
     depends_on: tuple[tuple[str, str], ...] = ()
     start_timeout: float | None = None
+    restart: RestartPolicy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +95,15 @@ def is_ending(spec: TaskSpec, seen: Mapping[str, Seen]) -> bool:
             return True
     started = [c for c in spec.containers if seen.get(c.name, Seen()).phase != NONE]
     return bool(started) and all(seen.get(c.name, Seen()).phase == STOPPED for c in spec.containers)
+
+
+def restarts(spec: TaskSpec, name: str, exit_code: int | None, ran_seconds: float) -> bool:
+    """Whether a container that has ended is started again, in place (ECS developer guide, "Restart individual
+    containers"): the task is still meant to run, the exit code is known and not ignored, and it ran long enough."""
+    policy = next((c.restart for c in spec.containers if c.name == name), None)
+    if policy is None or not spec.wanted or exit_code is None:
+        return False
+    return exit_code not in policy.ignored_exit_codes and ran_seconds >= policy.period_seconds
 
 
 def next_steps(spec: TaskSpec, seen: Mapping[str, Seen], waited_seconds: float = 0.0) -> tuple[Step, ...]:

@@ -49,7 +49,8 @@ class FakeEngine:
     def end(self, name: str, exit_code: int, **known: Any) -> None:
         """The container's process ends."""
         found = self.by_name(name)
-        found.view = replace(found.view, status="exited", exit_code=exit_code, finished_at=2.0, **known)
+        ended = {"finished_at": 2.0, **known}
+        found.view = replace(found.view, status="exited", exit_code=exit_code, **ended)
         found.over.set()
 
     # -- Engine -------------------------------------------------------------------------------------
@@ -79,6 +80,12 @@ class FakeEngine:
         self._call(f"start {self.name_of(container_id)}")
         if found.view.status == "created":
             found.view = replace(found.view, status="running", started_at=1.0)
+        elif found.view.status == "exited":
+            at = (found.view.finished_at or 0.0) + 1.0
+            found.view = replace(
+                found.view, status="running", started_at=at, finished_at=None, exit_code=None
+            )
+            found.over = asyncio.Event()
         return found.view
 
     async def inspect(self, container_id: str) -> ContainerView:

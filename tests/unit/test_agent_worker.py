@@ -209,3 +209,53 @@ async def test_a_cycle_is_refused(bench: Bench) -> None:
         "form a cycle" in c["reason"] or c["reason"] == "" for c in last["containers"] if "reason" in c
     )
     assert bench.engine.calls == []
+
+
+POLICY = {"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [7]}
+
+
+async def test_a_restart_policy_starts_the_same_container_and_says_nothing(bench: Bench) -> None:
+    worker = bench.hire(payload(container("app", restartPolicy=POLICY)))
+    running = bench.run(worker)
+    await bench.reported("RUNNING")
+    bench.engine.end("app", 1, finished_at=100.0)
+    await bench.until(lambda: bench.engine.calls.count("start app") == 2)
+    await bench.until(lambda: worker.held["app"].restarts == 1)
+    assert worker.status == "RUNNING"
+    assert not bench.outlet.gone_names
+    assert {r["status"] for r in bench.outlet.reports} == {"RUNNING"}
+    assert len(bench.engine.containers) == 1
+    bench.engine.end("app", 1, finished_at=130.0)  # sooner than the period: an end like any other
+    await running
+    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", 1)}
+
+
+@pytest.mark.parametrize(("code", "policy"), [(7, POLICY), (1, {**POLICY, "enabled": False})])
+async def test_an_ignored_exit_code_or_no_policy_is_an_end(
+    bench: Bench, code: int, policy: dict[str, Any]
+) -> None:
+    running = bench.run(bench.hire(payload(container("app", restartPolicy=policy))))
+    await bench.reported("RUNNING")
+    bench.engine.end("app", code, finished_at=100.0)
+    await running
+    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", code)}
+    assert bench.engine.calls.count("start app") == 1
+
+
+async def test_a_restart_that_fails_is_an_end(bench: Bench) -> None:
+    running = bench.run(bench.hire(payload(container("app", restartPolicy=POLICY))))
+    await bench.reported("RUNNING")
+    bench.engine.errors["start app"] = EngineError("no more")
+    bench.engine.end("app", 1, finished_at=100.0)
+    await running
+    last = await bench.reported("STOPPED")
+    assert "CannotStartContainerError: no more" in last["containers"][0]["reason"]
+
+
+async def test_a_task_that_is_to_stop_is_not_restarted(bench: Bench) -> None:
+    worker = bench.hire(payload(container("app", restartPolicy=POLICY)))
+    running = bench.run(worker)
+    await bench.reported("RUNNING")
+    worker.update({"desiredStatus": "STOPPED"})
+    await running
+    assert bench.engine.calls.count("start app") == 1

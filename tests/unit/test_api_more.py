@@ -263,3 +263,31 @@ def test_protection_is_for_service_tasks(world: World) -> None:
     assert world.live() == []
     wrong = {**asked, "expiresInMinutes": 2881}
     refused(world, "InvalidParameterException", "UpdateTaskProtection", **wrong)
+
+
+# -- definitions -------------------------------------------------------------------------------------------
+
+
+def test_a_definitions_own_constraint_and_restart_policy(world: World) -> None:
+    def register(policy: dict[str, Any], expression: str = "attribute:disk == ssd") -> dict[str, Any]:
+        return world.call(
+            "RegisterTaskDefinition",
+            family="kept",
+            containerDefinitions=[{"name": "main", "image": "x", "memory": 16, "restartPolicy": policy}],
+            placementConstraints=[{"type": "memberOf", "expression": expression}],
+        )
+
+    made = register({"enabled": True})["taskDefinition"]
+    assert made["containerDefinitions"][0]["restartPolicy"] == {
+        "enabled": True,
+        "restartAttemptPeriod": 300,
+        "ignoredExitCodes": [],
+    }
+    failure = world.call("RunTask", taskDefinition="kept")["failures"][0]
+    assert failure["reason"] == "MemberOf placement constraint unsatisfied"
+    world.call("PutAttributes", attributes=[{"name": "disk", "value": "ssd", "targetId": "one"}])
+    assert len(world.call("RunTask", taskDefinition="kept")["tasks"]) == 1
+    with pytest.raises(AwsError, match="between 60 and 1800"):
+        register({"enabled": True, "restartAttemptPeriod": 5})
+    with pytest.raises(AwsError, match="the subject should be one of"):
+        register({"enabled": True}, "disk == ssd")

@@ -12,6 +12,7 @@ from monitor.model import arn as arns
 from monitor.model.errors import client_exception
 from monitor.model.resources import Resources
 from monitor.model.task_definition import ContainerDefinition
+from monitor.scheduler.placement import check_constraints
 
 MOST_CONTAINERS = 10
 MEMORY_FLOOR_MIB = 6  # Docker's own minimum since 20.10
@@ -32,7 +33,6 @@ UNSERVED = {
     "environmentFiles": "environmentFiles need S3; use environment",
     "firelensConfiguration": "FireLens is not available; use a logDriver of the Docker engine",
     "repositoryCredentials": "log the Docker engine in to the registry instead",
-    "restartPolicy": "container restart policies are not implemented yet; the service replaces whole tasks",
     "volumesFrom": "volumesFrom is not implemented yet; share a named volume by mountPoints",
 }
 _NUMBER = r"(\d+(?:\.\d+)?|\.\d+)"
@@ -89,10 +89,7 @@ def normalise(request: Mapping[str, Any]) -> dict[str, Any]:
     _whole(document, cpu, memory)
     document.setdefault("volumes", [])
     document.setdefault("placementConstraints", [])
-    if document["placementConstraints"]:
-        raise client_exception(
-            "placementConstraints in a task definition are not implemented yet; remove them."
-        )
+    check_constraints(document["placementConstraints"], only_member_of=True)
     compatible = [] if mode == "awsvpc" else ["EXTERNAL", "EC2"]
     wanted = set(document.get("requiresCompatibilities") or ())
     if wanted - set(compatible):
@@ -133,6 +130,7 @@ def _container(raw: Mapping[str, Any], mode: str, memory: int, names: Sequence[A
     _complete(container)
     _health(container)
     _depends(container, names)
+    _restarts(container)
     _logs(container)
     if container.get("links") and mode != "bridge":
         raise client_exception(f"Container {name!r}: links are only supported with the network mode bridge.")
@@ -247,6 +245,20 @@ def _health(c: dict[str, Any]) -> None:
             f"Container {c['name']!r}: healthCheck command must start with CMD or CMD-SHELL, followed by the command."
         )
     c["healthCheck"] = filled
+
+
+def _restarts(c: dict[str, Any]) -> None:
+    policy = c.get("restartPolicy")
+    if not policy:
+        return
+    period, ignored = policy.get("restartAttemptPeriod", 300), policy.get("ignoredExitCodes") or []
+    if not 60 <= period <= 1800:
+        raise client_exception(
+            f"Container {c['name']!r}: restartAttemptPeriod must be between 60 and 1800 seconds, got {period}."
+        )
+    if len(ignored) > 50:
+        raise client_exception(f"Container {c['name']!r}: ignoredExitCodes can have at most 50 entries.")
+    c["restartPolicy"] = {**policy, "restartAttemptPeriod": period, "ignoredExitCodes": list(ignored)}
 
 
 def _depends(c: Mapping[str, Any], names: Sequence[Any]) -> None:
