@@ -61,6 +61,11 @@ def table(rows: Sequence[Sequence[str]], header: Sequence[str], indent: int = 2)
     return lines
 
 
+def shortened(text: str, most: int = 72) -> str:
+    """Cut for a column of a table; the whole text is shown where there is room."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
 def duration(seconds: float) -> str:
     """Seconds in the two largest units that say something: 42s, 3m 5s, 2h 10m, 4d 3h."""
     whole = max(0, round(seconds))

@@ -269,7 +269,7 @@ def stopped_table(groups: list[Item], now: float) -> list[str]:
     rows = [
         (
             str(group.get("count", 0)),
-            render.plain(group.get("reason") or "-"),
+            render.shortened(render.plain(group.get("reason") or "-")),
             "-" if group.get("exitCode") is None else str(group["exitCode"]),
             render.age(group.get("lastAt"), now),
             " ".join(str(task)[:12] for task in (group.get("tasks") or ())[:3]),

@@ -175,7 +175,7 @@ def _stand(
         )
     is_rollback = primary.id != record.deployment_id
     if is_rollback and record.rollback is None:
-        reason = primary.rollout_reason
+        reason = failed.rollout_reason if failed is not None else primary.rollout_reason
         rollback = Rollback(reason, snapshot.now, primary.revision_arn)
         record = replace(record, status=record_states.ROLLBACK_IN_PROGRESS, rollback=rollback, reason=reason)
     if primary.rollout_state == COMPLETED:

@@ -66,3 +66,9 @@ def test_clock_names_the_day_when_it_is_another() -> None:
 def test_last_part() -> None:
     assert render.last_part("arn:aws:ecs:r:1:task/default/abc") == "abc"
     assert render.last_part("web") == "web"
+
+
+def test_a_long_text_is_cut_for_a_column() -> None:
+    assert render.shortened("short") == "short"
+    assert render.shortened("x" * 100, 10) == "xxxxxxxxx…"
+    assert render.shortened("four fives of words", 10) == "four five…"
