@@ -255,7 +255,9 @@ def test_an_oom_kill_is_counted_once_and_leaves_the_memory_at_death(real: Docker
     wait_until(lambda: real.counts().exits == 1, "the eater's death is counted")
     real.exporter.sample_all()
     counts = real.counts()
-    assert (counts.starts, counts.exits, counts.failed_exits, counts.oom_kills) == (1, 1, 1, 1)
+    assert (counts.starts, counts.exits, counts.failed_exits) == (1, 1, 1)
+    # The kernel may take the runtime's own process in the cgroup with it: then it has killed two, and says so.
+    assert counts.oom_kills in (1, 2)
 
 
 def test_an_oom_kill_of_a_child_in_a_container_that_lives_on(real: Docker) -> None:
