@@ -65,7 +65,7 @@ class Exporter:
 
     def track(self, identity: ContainerIdentity) -> None:
         """Start sampling a running container. Tracking one twice changes nothing, unless it was started anew."""
-        if identity.pid <= 0:
+        if identity.pid <= 0 or identity.is_internal:
             return
         with self._lock:
             known = self._tracked.get(identity.id)
@@ -160,6 +160,8 @@ class Exporter:
             self.event_lag_seconds = max(0.0, self._now() - event.at)
             tracked = self._tracked.get(event.container_id)
             identity = tracked.identity if tracked else _from_labels(event)
+            if identity.is_internal:
+                return
             match event.kind:
                 case "start":
                     counts = self._groups.of(identity)

@@ -177,6 +177,13 @@ HOST_METRICS: dict[str, Metric] = {
 AGENT_METRICS: dict[str, Metric] = {
     m.name: m
     for m in (
+        Metric(
+            "ecs_agent_container_restarts",
+            "gauge",
+            "Times the container was started again by its restart policy.",
+            CONTAINER_LABELS,
+            "agent",
+        ),
         Metric("ecs_agent_connected", "gauge", "1 while the ACS session is open.", (), "agent"),
         Metric(
             "ecs_agent_docker_request_duration_seconds",

@@ -61,6 +61,12 @@ class ContainerIdentity:
         return self.labels.get(f"{ECS}container-name", "") or self.name
 
     @property
+    def is_internal(self) -> bool:
+        """Made by a container agent to hold a task's namespaces: it does nothing, and its end by SIGKILL is no failure
+        (Amazon's agent names its own the same way)."""
+        return self.container.startswith("~internal~")
+
+    @property
     def group(self) -> Group:
         """What failure counters are kept by."""
         return self.cluster, self.service, self.container

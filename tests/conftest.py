@@ -32,6 +32,10 @@ from monitor.cli.supervise import last_lines, open_log
 
 START_SECONDS = 60.0
 
+# A shell starts what it runs in the background with interrupts ignored, and every child inherits that: tests that
+# interrupt a command would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # Without a deadline: machines are shared. On CI the same examples each time, so that a change is judged by itself; at a
 # desk new ones, so that defects are found.
 settings.register_profile("desk", deadline=None)

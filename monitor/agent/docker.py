@@ -20,6 +20,7 @@ import docker
 import docker.errors
 import requests.exceptions
 
+from monitor.agent import pause
 from monitor.agent.engine import (
     ContainerView,
     EngineError,
@@ -28,6 +29,7 @@ from monitor.agent.engine import (
     ImageMissing,
     Vanished,
 )
+from monitor.agent.volumes import DockerVolume
 
 T = TypeVar("T")
 CALL_SECONDS = 60
@@ -101,6 +103,15 @@ class DockerEngine:
         name, tag = _split(image)
         await self._call("pull", _pull, name, tag, image)
 
+    async def make_pause_image(self) -> None:
+        await self._call("import", _import_pause)
+
+    async def make_volume(self, volume: DockerVolume) -> None:
+        await self._call("volume", _make_volume, volume)
+
+    async def remove_volumes(self, label: str) -> None:
+        await self._call("volume", _remove_volumes, label)
+
     async def create(self, name: str, config: Mapping[str, Any]) -> str:
         return await self._call("create", _create, name, config)
 
@@ -171,6 +182,7 @@ def _translated(
 
 
 _PREFIX = {
+    "volume": "CannotCreateVolumeError",
     "create": "CannotCreateContainerError",
     "start": "CannotStartContainerError",
     "kill": "CannotStopContainerError",
@@ -188,13 +200,25 @@ _HINTS = (
         re.compile(r"minimum memory limit", re.IGNORECASE),
         "Raise memory in the container definition",
     ),
+    (
+        re.compile(r"volume driver|plugin .* not found", re.IGNORECASE),
+        "Install the volume driver's plugin in the Docker engine, or use the driver local",
+    ),
     (re.compile(r"permission denied", re.IGNORECASE), "The file is there but may not be executed"),
     (re.compile(r"no space left", re.IGNORECASE), "Free disk space below Docker's data root"),
 )
 
 
+_OF_A_VOLUME = re.compile(
+    r"mounting volume|mount local volume|volume driver|invalid volume spec|invalid mount|creating mount source path",
+    re.IGNORECASE,
+)
+
+
 def _explain(what: str, text: str) -> str:
     text = " ".join(text.split())
+    if what in ("create", "start") and _OF_A_VOLUME.search(text):
+        what = "volume"
     hint = next((f". {advice}" for pattern, advice in _HINTS if pattern.search(text)), "")
     return f"{_PREFIX.get(what, 'ContainerRuntimeError')}: {text}{hint}."
 
@@ -233,6 +257,32 @@ def _create(client: docker.APIClient, name: str, config: Mapping[str, Any]) -> s
             raise
         # The name is derived from the task: a container that has it is the one asked for, made before a restart.
         return str(client.inspect_container(name)["Id"])
+
+
+def _import_pause(client: docker.APIClient) -> None:
+    try:
+        data = pause.root_file_system(str(client.info().get("Architecture", "")))
+    except pause.NoPause as error:
+        raise EngineError(f"ResourceInitializationError: {error}.") from error
+    client.import_image_from_data(data, pause.REPOSITORY, pause.TAG, changes=pause.CHANGES)
+
+
+def _make_volume(client: docker.APIClient, volume: DockerVolume) -> None:
+    if not volume.must_exist:
+        client.create_volume(volume.name, volume.driver, dict(volume.options), dict(volume.labels))
+        return
+    try:
+        client.inspect_volume(volume.name)
+    except docker.errors.NotFound as error:
+        raise EngineError(
+            f"CannotCreateVolumeError: there is no shared Docker volume {volume.name!r} on this machine: make it with "
+            f"'docker volume create {volume.name}', or set autoprovision in its dockerVolumeConfiguration."
+        ) from error
+
+
+def _remove_volumes(client: docker.APIClient, label: str) -> None:
+    for volume in client.volumes(filters={"label": [label]}).get("Volumes") or ():
+        client.remove_volume(volume["Name"], force=True)
 
 
 def _start(client: docker.APIClient, container_id: str) -> Mapping[str, Any]:
@@ -286,6 +336,7 @@ def view(raw: Mapping[str, Any]) -> ContainerView:
         memory_limit_bytes=int(raw.get("HostConfig", {}).get("Memory") or 0),
         labels=config.get("Labels") or {},
         ports=tuple(_ports(raw)),
+        address=_address(raw),
         raw=raw,
     )
 
@@ -301,6 +352,11 @@ def _time(text: str) -> float | None:
     zone = "+00:00" if match[3] == "Z" else match[3]
     at = datetime.fromisoformat(match[1] + zone).astimezone(UTC).timestamp()
     return at + float(match[2] or 0)
+
+
+def _address(raw: Mapping[str, Any]) -> str:
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return next((str(n["IPAddress"]) for n in networks.values() if n and n.get("IPAddress")), "")
 
 
 def _ports(raw: Mapping[str, Any]) -> list[dict[str, Any]]:

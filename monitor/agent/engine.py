@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from monitor.agent.volumes import DockerVolume
+
 
 class EngineError(Exception):
     """A call failed for good; `str` is the container's reason."""
@@ -47,6 +49,7 @@ class ContainerView:
     memory_limit_bytes: int = 0
     labels: Mapping[str, str] = field(default_factory=dict)
     ports: tuple[Mapping[str, Any], ...] = ()
+    address: str = ""  # its IPv4 address, "" where it has no network of its own
     raw: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -69,6 +72,15 @@ class Engine(Protocol):
     async def info(self) -> EngineInfo: ...
     async def ping(self) -> None: ...
     async def pull(self, image: str) -> None: ...
+    async def make_pause_image(self) -> None:
+        """Have the image of pause containers."""
+        ...
+
+    async def make_volume(self, volume: DockerVolume) -> None:
+        """Have the volume; makes it unless it must exist."""
+        ...
+
+    async def remove_volumes(self, label: str) -> None: ...
     async def create(self, name: str, config: Mapping[str, Any]) -> str:
         """The id of the new container, or of the one that has the name already. Raises ImageMissing."""
         ...

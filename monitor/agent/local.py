@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +21,9 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tasks (
     arn TEXT PRIMARY KEY, payload TEXT NOT NULL, launched INTEGER NOT NULL DEFAULT 0, ended_at REAL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS restarts (
+    arn TEXT NOT NULL, container TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (arn, container)
 ) WITHOUT ROWID;
 """
 
@@ -32,12 +35,13 @@ class LocalStateError(Exception):
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """A task this agent was given. `launched`: some container of it was started. `ended_at`: its end was
-    acknowledged by the control plane."""
+    acknowledged by the control plane. `restarts`: by restart policies, for each container."""
 
     arn: str
     payload: Mapping[str, Any]
     launched: bool = False
     ended_at: float | None = None
+    restarts: Mapping[str, int] = field(default_factory=dict)
 
 
 class LocalState:
@@ -85,8 +89,14 @@ class LocalState:
 
     async def assignments(self) -> list[Assignment]:
         def read(db: sqlite3.Connection) -> list[Assignment]:
+            counts: dict[str, dict[str, int]] = {}
+            for arn, name, count in db.execute("SELECT arn, container, count FROM restarts"):
+                counts.setdefault(arn, {})[name] = count
             rows = db.execute("SELECT arn, payload, launched, ended_at FROM tasks")
-            return [Assignment(arn, json.loads(body), bool(on), end) for arn, body, on, end in rows]
+            return [
+                Assignment(arn, json.loads(body), bool(on), end, counts.get(arn, {}))
+                for arn, body, on, end in rows
+            ]
 
         return await self._run(read)
 
@@ -102,10 +112,14 @@ class LocalState:
     async def launched(self, arn: str) -> None:
         await self._write("UPDATE tasks SET launched = 1 WHERE arn = ?", arn)
 
+    async def restarted(self, arn: str, container: str, count: int) -> None:
+        await self._write("INSERT OR REPLACE INTO restarts VALUES (?, ?, ?)", arn, container, count)
+
     async def ended(self, arn: str, at: float) -> None:
         await self._write("UPDATE tasks SET ended_at = ? WHERE arn = ?", at, arn)
 
     async def forget(self, arn: str) -> None:
+        await self._write("DELETE FROM restarts WHERE arn = ?", arn)
         await self._write("DELETE FROM tasks WHERE arn = ?", arn)
 
     async def close(self) -> None:

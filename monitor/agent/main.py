@@ -110,6 +110,7 @@ async def _work(settings: Settings) -> None:
     session = Session(settings, await _key(settings), client, local, roster, engine, info)
     roster.tell = session.tell
     session.on_heartbeat = telemetry.heartbeat
+    metrics.restarts = roster.restarts
     metrics.is_connected = session.connected.is_set
     reports = Reports(client, roster.acknowledged)
     events = Events(settings.docker_host, metrics, roster)

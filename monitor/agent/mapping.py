@@ -11,20 +11,23 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
+from monitor.agent import pause, volumes
+from monitor.agent.ports import span
 from monitor.scheduler.host import ContainerSpec, RestartPolicy, TaskSpec
 
 MIB = 1024 * 1024
 MINIMUM_SHARES = 2
 MAXIMUM_SHARES = 262_144
-DEFAULT_RESTART_PERIOD = 300.0
 PREFIX = "com.amazonaws.ecs."
-TASK_LABEL = f"{PREFIX}task-arn"
+TASK_LABEL = volumes.TASK_LABEL
 CONTAINER_LABEL = f"{PREFIX}container-name"
 SERVICE_LABEL = "moorwatch.service"
 # Whose container it is: two agents may share one Docker daemon, and neither touches the other's.
 INSTANCE_LABEL = "moorwatch.container-instance"
+NO_PORTS: Mapping[str, int] = MappingProxyType({})
 
 
 class BadPayload(Exception):
@@ -40,19 +43,18 @@ class TaskLimits:
     cap_memory_mib: int = 0
 
 
+def containers_of(payload: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The order's containers, and the one that holds their common namespaces, where they have any."""
+    holder = pause.holder(payload)
+    ours = [{"name": holder, "image": pause.IMAGE, "essential": True}] if holder else []
+    return [*ours, *(payload.get("containers") or ())]
+
+
 def task_spec(payload: Mapping[str, Any]) -> TaskSpec:
     """Raises BadPayload."""
+    holder = pause.holder(payload)
     try:
-        containers = tuple(
-            ContainerSpec(
-                name=c["name"],
-                essential=bool(c.get("essential", True)),
-                depends_on=tuple((d["containerName"], d["condition"]) for d in c.get("dependsOn") or ()),
-                start_timeout=c.get("startTimeout"),
-                restart=_restart_policy(c.get("restartPolicy") or {}),
-            )
-            for c in payload.get("containers") or ()
-        )
+        containers = tuple(_spec(c, holder) for c in containers_of(payload))
     except (KeyError, TypeError, ValueError) as error:
         raise BadPayload(f"the containers of {payload.get('arn')} cannot be read: {error!r}") from error
     return TaskSpec(
@@ -62,13 +64,30 @@ def task_spec(payload: Mapping[str, Any]) -> TaskSpec:
     )
 
 
-def _restart_policy(raw: Mapping[str, Any]) -> RestartPolicy | None:
-    if raw.get("enabled") is not True:
-        return None
-    return RestartPolicy(
-        frozenset(int(code) for code in raw.get("ignoredExitCodes") or ()),
-        float(raw.get("restartAttemptPeriod") or DEFAULT_RESTART_PERIOD),
+def _spec(c: Mapping[str, Any], holder: str) -> ContainerSpec:
+    """What Docker wants there at creation or start is a dependency like those of dependsOn."""
+    internal = pause.is_internal(c["name"])
+    depends = [(d["containerName"], d["condition"]) for d in c.get("dependsOn") or ()]
+    depends += [(v["sourceContainer"], "CREATE") for v in c.get("volumesFrom") or ()]
+    for link in c.get("links") or ():
+        depends += [(link.partition(":")[0], condition) for condition in ("CREATE", "START")]
+    if holder and not internal:
+        depends += [(holder, condition) for condition in ("CREATE", "START")]
+    return ContainerSpec(
+        name=c["name"],
+        essential=bool(c.get("essential", True)),
+        depends_on=tuple(depends),
+        start_timeout=c.get("startTimeout"),
+        restart=_restart(c.get("restartPolicy") or {}),
+        internal=internal,
     )
+
+
+def _restart(policy: Mapping[str, Any]) -> RestartPolicy | None:
+    if policy.get("enabled") is not True:
+        return None
+    period = float(policy.get("restartAttemptPeriod") or RestartPolicy().period)
+    return RestartPolicy(period, frozenset(int(code) for code in policy.get("ignoredExitCodes") or ()))
 
 
 def container_name(payload: Mapping[str, Any], container: Mapping[str, Any]) -> str:
@@ -79,11 +98,17 @@ def container_name(payload: Mapping[str, Any], container: Mapping[str, Any]) -> 
 
 
 def create_body(
-    payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str, instance: str, limits: TaskLimits
+    payload: Mapping[str, Any],
+    container: Mapping[str, Any],
+    cluster: str,
+    instance: str,
+    limits: TaskLimits,
+    first_ports: Mapping[str, int] = NO_PORTS,
 ) -> dict[str, Any]:
-    """Raises BadPayload."""
-    docker = container.get("dockerConfig") or {}
-    config, host = _json(docker.get("config")), _json(docker.get("hostConfig"))
+    """`first_ports`: the host's side of each containerPortRange (see HostPorts.choose). Raises BadPayload."""
+    if pause.is_internal(container["name"]):
+        return _pause_body(payload, container, cluster, instance, limits)
+    config, host = _given(container)
     mode = payload.get("networkMode") or host.get("NetworkMode") or "bridge"
     config["Image"] = container["image"]
     if container.get("command"):
@@ -103,18 +128,93 @@ def create_body(
     elif limits.cap_cpus:
         host["NanoCpus"] = int(limits.cap_cpus * 1e9)
     if mode == "bridge":
-        _ports(config, host, container)
+        _ports(config, host, container, first_ports)
+        host |= _links(payload, container)
+    _storage(host, payload, container)
+    if container.get("privileged"):
+        host["Privileged"] = True
+    _namespaces(config, host, payload)
+    return {**config, "HostConfig": host}
+
+
+def _given(container: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    docker = container.get("dockerConfig") or {}
+    return _json(docker.get("config")), _json(docker.get("hostConfig"))
+
+
+def _links(payload: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """`NAME[:ALIAS]` in the task definition; Docker knows the container by another name."""
+    parts = [str(link).partition(":") for link in container.get("links") or ()]
+    links = [f"{container_name(payload, {'name': name})}:{alias or name}" for name, _, alias in parts]
+    return {"Links": links} if links else {}
+
+
+def _storage(host: dict[str, Any], payload: Mapping[str, Any], container: Mapping[str, Any]) -> None:
     mounts = _mounts(payload, container)
     if mounts:
         host["Binds"] = mounts
-    if container.get("links"):
-        host["Links"] = list(container["links"])
-    if container.get("privileged"):
-        host["Privileged"] = True
+    sources = [
+        f"{container_name(payload, {'name': v['sourceContainer']})}:{'ro' if v.get('readOnly') else 'rw'}"
+        for v in container.get("volumesFrom") or ()
+    ]
+    if sources:
+        host["VolumesFrom"] = sources
+
+
+def _namespaces(config: dict[str, Any], host: dict[str, Any], payload: Mapping[str, Any]) -> None:
+    """Join what the task shares. What belongs to a shared namespace is set on its holder: Docker refuses it here."""
+    holder = f"container:{container_name(payload, {'name': pause.holder(payload)})}"
+    if payload.get("networkMode") == "awsvpc":
+        host["NetworkMode"] = holder
+        config.pop("Hostname", None)
+        for name in ("Dns", "DnsSearch", "ExtraHosts"):
+            host.pop(name, None)
+    modes = {"host": "host", "none": "none", "task": holder}
     for name in ("pidMode", "ipcMode"):
-        if payload.get(name) == "host":
-            host[name[0].upper() + name[1:]] = "host"
-    return {**config, "HostConfig": host}
+        if payload.get(name) in modes:
+            host[name[0].upper() + name[1:]] = modes[payload[name]]
+    own = {k: v for k, v in (host.get("Sysctls") or {}).items() if not _is_shared(k, payload)}
+    if host.pop("Sysctls", None) and own:
+        host["Sysctls"] = own
+
+
+def _is_shared(sysctl: str, payload: Mapping[str, Any]) -> bool:
+    of_network = sysctl.startswith("net.")
+    return payload.get("networkMode") == "awsvpc" if of_network else payload.get("ipcMode") == "task"
+
+
+def _pause_body(
+    payload: Mapping[str, Any], container: Mapping[str, Any], cluster: str, instance: str, limits: TaskLimits
+) -> dict[str, Any]:
+    """Where containers set a thing differently, the last one's word holds (ECS API reference, SystemControl)."""
+    has_network = payload.get("networkMode") == "awsvpc"
+    host: dict[str, Any] = {
+        "NetworkMode": "bridge" if has_network else "none",
+        "ReadonlyRootfs": True,
+        "LogConfig": {"Type": "none", "Config": {}},
+        "Memory": pause.MEMORY_BYTES,
+    }
+    if payload.get("ipcMode") == "task":
+        host["IpcMode"] = "shareable"
+    if limits.cgroup_parent:
+        host["CgroupParent"] = limits.cgroup_parent
+    sysctls: dict[str, str] = {}
+    names: dict[str, dict[str, None]] = {"Dns": {}, "DnsSearch": {}}  # in order, each once
+    for _, theirs in (_given(c) for c in payload.get("containers") or ()):
+        sysctls |= {k: v for k, v in (theirs.get("Sysctls") or {}).items() if _is_shared(k, payload)}
+        for name, found in names.items():
+            found.update(dict.fromkeys(theirs.get(name) or ()))
+    if sysctls:
+        host["Sysctls"] = sysctls
+    if has_network:
+        host |= {name: list(found) for name, found in names.items() if found}
+    kind = "CNI_PAUSE" if has_network else "NAMESPACE_PAUSE"
+    return {
+        "Image": container["image"],
+        "StopSignal": "SIGKILL",  # the first process of a namespace hears of no other that it does not ask for
+        "Labels": {**labels(payload, container, cluster, instance), pause.TYPE_LABEL: kind},
+        "HostConfig": host,
+    }
 
 
 def labels(
@@ -151,37 +251,33 @@ def _memory(host: dict[str, Any], hard_mib: int, limits: TaskLimits) -> None:
         host.setdefault("MemorySwap", mib * MIB)
 
 
-def _ports(config: dict[str, Any], host: dict[str, Any], container: Mapping[str, Any]) -> None:
-    exposed: dict[str, Any] = {}
+def _ports(
+    config: dict[str, Any], host: dict[str, Any], container: Mapping[str, Any], first: Mapping[str, int]
+) -> None:
     bindings: dict[str, list[dict[str, str]]] = {}
     for port in container.get("portMappings") or ():
-        key = f"{port['containerPort']}/{port.get('protocol') or 'tcp'}"
-        exposed[key] = {}
-        bindings.setdefault(key, []).append({"HostPort": str(port.get("hostPort") or "")})
-    if exposed:
-        config["ExposedPorts"] = exposed
+        protocol = port.get("protocol") or "tcp"
+        whole = port.get("containerPortRange")
+        if not whole:
+            binding = {"HostPort": str(port.get("hostPort") or "")}
+            bindings.setdefault(f"{port['containerPort']}/{protocol}", []).append(binding)
+            continue
+        low, high = span(whole)
+        start = first.get(f"{whole}/{protocol}", 0)
+        for n in range(high - low + 1):
+            bindings[f"{low + n}/{protocol}"] = [{"HostPort": str(start + n) if start else ""}]
+    if bindings:
+        config["ExposedPorts"] = {key: {} for key in bindings}
         host["PortBindings"] = bindings
 
 
 def _mounts(payload: Mapping[str, Any], container: Mapping[str, Any]) -> list[str]:
-    volumes = {v.get("name"): v for v in payload.get("volumes") or ()}
+    known = {v.get("name"): v for v in payload.get("volumes") or ()}
     binds = []
     for mount in container.get("mountPoints") or ():
-        volume = volumes.get(mount.get("sourceVolume"))
+        volume = known.get(mount.get("sourceVolume"))
         if volume is None:
             raise BadPayload(f"unknown volume {mount.get('sourceVolume')!r}")
         mode = "ro" if mount.get("readOnly") else "rw"
-        binds.append(f"{_source(payload, volume)}:{mount['containerPath']}:{mode}")
+        binds.append(f"{volumes.source(payload, volume)}:{mount['containerPath']}:{mode}")
     return binds
-
-
-def _source(payload: Mapping[str, Any], volume: Mapping[str, Any]) -> str:
-    """A path of the host, a shared Docker volume, or a volume of this task alone."""
-    path = (volume.get("host") or {}).get("sourcePath")
-    if path:
-        return str(path)
-    docker = volume.get("dockerVolumeConfiguration") or {}
-    if docker.get("scope") == "shared":
-        return str(volume["name"])
-    task_id = str(payload["arn"]).rsplit("/", 1)[-1]
-    return f"ecs-{task_id}-{volume['name']}"

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 import uvicorn
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector
 
 from exporters.docker import identity
 from exporters.exporter import Exporter
+from exporters.names import CONTAINER_LABELS
 from exporters.render import CONTENT_TYPE, render
 from monitor.agent.engine import ContainerView
 from monitor.clock import Clock
@@ -40,6 +43,8 @@ class AgentMetrics:
         Gauge(
             "ecs_agent_last_metrics_timestamp_seconds", "When containers were last sampled.", registry=r
         ).set_function(lambda: self.exporter.sampled_at)
+        self.restarts: Callable[[], Iterable[tuple[tuple[str, ...], int]]] = lambda: ()
+        r.register(_Restarts(self))
         for operation in ("create", "start", "inspect", "kill", "list", "logs", "ping"):
             self._errors.labels(operation)
             self._docker.labels(operation)
@@ -78,3 +83,20 @@ class AgentMetrics:
         await server.serve()
         if not server.started:
             raise OSError(f"cannot listen on {host}:{port}; is another agent running?")
+
+
+class _Restarts(Collector):
+    """Docker's own RestartCount stays 0 when a container is started again by hand, as restart policies are here."""
+
+    def __init__(self, metrics: AgentMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        family = GaugeMetricFamily(
+            "ecs_agent_container_restarts",
+            "Times the container was started again by its restart policy.",
+            labels=CONTAINER_LABELS,
+        )
+        for labels, count in self._metrics.restarts():
+            family.add_metric(labels, count)
+        yield family

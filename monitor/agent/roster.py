@@ -11,10 +11,12 @@ import logging
 from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
+from monitor.agent import pause
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
 from monitor.agent.local import Assignment, LocalState
 from monitor.agent.mapping import CONTAINER_LABEL, INSTANCE_LABEL, TASK_LABEL, BadPayload, TaskLimits
+from monitor.agent.ports import HostPorts
 from monitor.agent.reports import Reports
 from monitor.agent.task_cgroup import TaskCgroups
 from monitor.agent.worker import Worker
@@ -76,6 +78,7 @@ class Roster:
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
         self._ended: dict[str, tuple[float, str]] = {}
+        self._ports = HostPorts()
         self._clean = asyncio.Event()
 
     # -- orders -------------------------------------------------------------------------------------
@@ -127,9 +130,11 @@ class Roster:
             self.instance_arn.rsplit("/", 1)[-1],
             self._limits,
             self._stop_seconds,
+            self._ports,
         )
         self.workers[worker.arn] = worker
-        self._telemetry.declare(worker.cluster, str(payload.get("serviceName") or ""), list(worker.held))
+        names = [name for name, h in worker.held.items() if not h.is_internal]
+        self._telemetry.declare(worker.cluster, str(payload.get("serviceName") or ""), names)
         return worker
 
     def _run(self, worker: Worker) -> None:
@@ -192,7 +197,8 @@ class Roster:
             log.exception("task=%s cannot be restored", assignment.arn)
             return
         by_name = {v.labels.get(CONTAINER_LABEL, ""): v for v in found}
-        for name in worker.held:
+        for name, h in worker.held.items():
+            h.restarts = h.restarts_published = assignment.restarts.get(name, 0)
             if name in by_name:
                 worker.adopt(name, by_name[name])
             elif assignment.launched:
@@ -204,9 +210,8 @@ class Roster:
     async def _orphan(self, arn: str, found: Sequence[ContainerView]) -> None:
         """Containers of a task that the local file does not know: adopted as far as labels go, so that the control
         plane can say whether it wants them (it does not want what it does not know)."""
-        containers = [
-            {"name": v.labels.get(CONTAINER_LABEL, ""), "image": "", "essential": True} for v in found
-        ]
+        names = [v.labels.get(CONTAINER_LABEL, "") for v in found]
+        containers = [{"name": n, "image": "", "essential": True} for n in names if not pause.is_internal(n)]
         if not arn or not containers:
             return
         family = found[0].labels.get("com.amazonaws.ecs.task-definition-family", "")
@@ -217,6 +222,8 @@ class Roster:
             "version": version,
             "desiredStatus": "RUNNING",
             "containers": containers,
+            "networkMode": "awsvpc" if pause.NETWORK_PAUSE in names else "",
+            "pidMode": "task" if pause.NAMESPACE_PAUSE in names else "",
             "serviceName": found[0].labels.get("moorwatch.service", ""),
             "taskClusterArn": found[0].labels.get("com.amazonaws.ecs.cluster", self.cluster),
         }
@@ -239,6 +246,24 @@ class Roster:
     def started(self, worker: Worker, view: ContainerView) -> None:
         self._telemetry.track(view)
         self._later(self._local.launched(worker.arn))
+
+    def restarted(self, worker: Worker, name: str, count: int) -> None:
+        self._later(self._local.restarted(worker.arn, name, count))
+
+    def restarts(self) -> list[tuple[tuple[str, ...], int]]:
+        """How often its restart policy started each container that has one; labels as exporters.names has them."""
+        out = []
+        for worker in self.workers.values():
+            order = worker.payload
+            common = (
+                worker.cluster,
+                *(str(order.get(k) or "") for k in ("serviceName", "family", "version")),
+            )
+            for c in worker.spec.containers:
+                if c.restart is not None:
+                    labels = (*common, worker.arn.rsplit("/", 1)[-1], c.name)
+                    out.append((labels, worker.held[c.name].restarts))
+        return out
 
     async def ended(self, worker: Worker, name: str, view: ContainerView) -> None:
         """Collect the facts of an end beside the report, which does not wait for them."""
@@ -334,6 +359,7 @@ class Roster:
         try:
             for container_id in await self._engine.list_ids(f"{TASK_LABEL}={arn}"):
                 await self._engine.remove(container_id)
+            await self._engine.remove_volumes(f"{TASK_LABEL}={arn}")
         except (EngineError, EngineUnreachable) as error:
             log.warning("task=%s cleanup waits: %s", arn, error)
             return

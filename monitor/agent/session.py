@@ -29,7 +29,27 @@ from monitor.wire.signing import Key, sign
 log = logging.getLogger("moorwatch.agent.session")
 
 VERSION = "1.0.0"
-RESERVED_PORTS = ("22", "2375", "2376", "51678", "51679")
+RESERVED_PORTS = ("22", "2375", "2376", "51678", "51679", "51680")
+_OLD = "com.amazonaws.ecs.capability."
+CAPABILITIES = (
+    "ecs.capability.external",
+    "ecs.capability.container-health-check",
+    "ecs.capability.container-ordering",
+    "ecs.capability.container-port-range",
+    "ecs.capability.container-restart-policy",
+    "ecs.capability.docker-plugin.local",
+    "ecs.capability.pid-ipc-namespace-sharing",
+    "ecs.capability.task-cpu-mem-limit",
+    "ecs.capability.task-eni",
+    f"{_OLD}privileged-container",
+    *(f"{_OLD}docker-remote-api.1.{n}" for n in range(17, 42)),
+    *(
+        f"{_OLD}logging-driver.{driver}"
+        for driver in ("json-file", "journald", "syslog", "gelf", "fluentd", "local", "none")
+    ),
+    "moorwatch.capability.facts",
+    "moorwatch.capability.standby",
+)
 FIRST_SECONDS, FACTOR, MOST_SECONDS = 0.25, 1.5, 5.0
 OPEN_SECONDS = 10.0
 SILENCE_SECONDS = 60.0
@@ -156,21 +176,7 @@ class Session:
         for pair in filter(None, self._settings.attributes.split(",")):
             name, _, value = pair.partition("=")
             valued[name.strip()] = value.strip()
-        plain = [
-            "ecs.capability.external",
-            "ecs.capability.container-health-check",
-            "ecs.capability.container-ordering",
-            "ecs.capability.task-cpu-mem-limit",
-            "com.amazonaws.ecs.capability.privileged-container",
-            *(f"com.amazonaws.ecs.capability.docker-remote-api.1.{n}" for n in range(17, 42)),
-            *(
-                f"com.amazonaws.ecs.capability.logging-driver.{d}"
-                for d in ("json-file", "journald", "syslog", "none")
-            ),
-            "moorwatch.capability.facts",
-            "moorwatch.capability.standby",
-            *(["moorwatch.shared"] if self._settings.shared else []),
-        ]
+        plain = [*CAPABILITIES, *(["moorwatch.shared"] if self._settings.shared else [])]
         return [{"name": n, "value": v} for n, v in valued.items()] + [{"name": n} for n in plain]
 
     # -- ACS ----------------------------------------------------------------------------------------

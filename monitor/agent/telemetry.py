@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from exporters.exporter import Exporter
 from exporters.sample import Sample
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineInfo, EngineUnreachable
+from monitor.agent.held import Held
 from monitor.agent.roster import Roster
 from monitor.agent.session import Backoff, Deregistered, NetworkErrors, Session
 from monitor.agent.worker import Worker
@@ -223,10 +224,12 @@ class Telemetry:
         for worker in workers:
             containers = []
             for name, held in worker.held.items():
+                if held.is_internal:
+                    continue
                 window = self._windows.get(held.id)
                 # A set needs two raw points to say anything.
                 if window is not None and "cpu" in window.sets and window.sets["cpu"].count >= 2:
-                    containers.append({"containerName": name, **_message(window)})
+                    containers.append({"containerName": name, **_message(window), **_restarts(held)})
                     window.sets = {}
             if containers:
                 out.append(
@@ -314,6 +317,14 @@ def _message(window: Window) -> dict[str, Any]:
     if storage:
         body["storageStatsSet"] = storage
     return body
+
+
+def _restarts(held: Held) -> dict[str, Any]:
+    """Since the message before; only of a container with a restart policy (agent protocol, restartStatsSet)."""
+    if not (held.raw.get("restartPolicy") or {}).get("enabled"):
+        return {}
+    before, held.restarts_published = held.restarts_published, held.restarts
+    return {"restartStatsSet": {"restartCount": held.restarts - before}}
 
 
 def _health(worker: Worker) -> dict[str, Any] | None:

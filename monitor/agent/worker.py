@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
+from monitor.agent.account import task_report
+from monitor.agent.creation import Creation, Limits
 from monitor.agent.death import DeathWatch
-from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, ImageMissing, Vanished
-from monitor.agent.held import Held, container_report
-from monitor.agent.mapping import BadPayload, TaskLimits, container_name, create_body, task_spec
+from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
+from monitor.agent.held import Held
+from monitor.agent.mapping import BadPayload, containers_of, task_spec
+from monitor.agent.ports import HostPorts
 from monitor.clock import Clock
 from monitor.scheduler import host
 from monitor.scheduler.host import (
@@ -25,6 +28,7 @@ from monitor.scheduler.host import (
     Create,
     Finished,
     GiveUp,
+    Restart,
     Seen,
     Start,
     Step,
@@ -36,6 +40,10 @@ log = logging.getLogger("moorwatch.agent.worker")
 ENGINE_RETRY_SECONDS = 0.5
 DEFAULT_STOP_SECONDS = 30.0
 KILL_AGAIN_SECONDS = 5.0
+NO_NAMESPACES = (
+    "ContainerNetworkingError: the container that held the task's namespaces has ended, and what the task's containers "
+    "shared with it"
+)
 OOM_REASON = "OutOfMemoryError: Container killed due to memory usage"
 
 
@@ -51,6 +59,7 @@ class Outlet(Protocol):
         ...
 
     def started(self, worker: Worker, view: ContainerView) -> None: ...
+    def restarted(self, worker: Worker, name: str, count: int) -> None: ...
     async def ended(self, worker: Worker, name: str, view: ContainerView) -> None: ...
 
 
@@ -64,22 +73,20 @@ class Worker:
         clock: Clock,
         cluster: str,
         instance: str,
-        limits: Callable[[Mapping[str, Any]], TaskLimits],
+        limits: Limits,
         stop_seconds: float = DEFAULT_STOP_SECONDS,
+        ports: HostPorts | None = None,
     ) -> None:
         """Raises BadPayload."""
         self.arn: str = payload["arn"]
         self.payload = payload
         self.spec = task_spec(payload)
-        self.held: dict[str, Held] = {c["name"]: Held(c) for c in payload.get("containers") or ()}
-        self.pull_started_at: float | None = None
-        self.pull_stopped_at: float | None = None
+        self.held: dict[str, Held] = {c["name"]: Held(c) for c in containers_of(payload)}
         self.execution_stopped_at: float | None = None
         self.finished = False
         self._engine, self._outlet, self._deaths, self._clock = engine, outlet, deaths, clock
-        self.cluster, self._instance = cluster, instance
-        self._limits, self._stop_seconds = limits, stop_seconds
-        self._given_at = asyncio.get_running_loop().time()
+        self.cluster, self._stop_seconds = cluster, stop_seconds
+        self.creation = Creation(payload, engine, clock, cluster, instance, limits, ports or HostPorts())
         self._wake = asyncio.Event()
         self._jobs: dict[str, asyncio.Task[None]] = {}
         self._watchers: dict[str, asyncio.Task[None]] = {}
@@ -109,7 +116,7 @@ class Worker:
         elif view.status == "created":
             h.seen = replace(h.seen, phase=CREATED)
         else:
-            h.seen = replace(h.seen, phase=RUNNING, health=view.health)
+            h.runs(view, self._clock.now())
             self._outlet.started(self, view)
             self._watch(name, view)
         self._wake.set()
@@ -136,7 +143,7 @@ class Worker:
         try:
             while True:
                 self._wake.clear()
-                steps = host.next_steps(self.spec, self.seen, self._waited())
+                steps = host.next_steps(self.spec, self.seen, self._clock.now())
                 if any(isinstance(s, Finished) for s in steps) and not self._jobs and not self._watchers:
                     break
                 for step in steps:
@@ -149,15 +156,10 @@ class Worker:
             h.stopped()
         self._outlet.changed(self)
 
-    def _waited(self) -> float:
-        return asyncio.get_running_loop().time() - self._given_at
-
     async def _pause(self) -> None:
         """Until something happens; each second while a startTimeout may run out."""
-        timed = any(
-            c.start_timeout is not None and self.held[c.name].seen.phase == CREATED
-            for c in self.spec.containers
-        )
+        phases = [h.seen.phase for h in self.held.values()]
+        timed = CREATED in phases and any(c.start_timeout is not None for c in self.spec.containers)
         try:
             async with asyncio.timeout(1.0 if timed else None):
                 await self._wake.wait()
@@ -178,6 +180,8 @@ class Worker:
                 self._begin(name, self._create(name))
             case Start(name):
                 self._begin(name, self._start(name))
+            case Restart(name):
+                self._begin(name, self._restart(name))
             case Stop(name):
                 self._begin(name, self._stop(name))
             case Finished():
@@ -210,15 +214,7 @@ class Worker:
 
     async def _create(self, name: str) -> None:
         h = self.held[name]
-        body = create_body(self.payload, h.raw, self.cluster, self._instance, self._limits(self.payload))
-        docker_name = container_name(self.payload, h.raw)
-        try:
-            h.id = await self._engine.create(docker_name, body)
-        except ImageMissing:
-            self.pull_started_at = self.pull_started_at or self._clock.now()
-            await self._engine.pull(h.raw["image"])
-            self.pull_stopped_at = self._clock.now()
-            h.id = await self._engine.create(docker_name, body)
+        h.id = await self.creation.make(h.raw)
         h.seen = replace(h.seen, phase=CREATED)
         log.debug("task=%s container=%s created", self.arn, name)
 
@@ -228,21 +224,22 @@ class Worker:
             h.view = await self._engine.start(h.id)
         except Vanished as error:
             raise EngineError(f"CannotStartContainerError: {error}") from error
+        h.runs(h.view, self._clock.now())
+        self._outlet.started(self, h.view)
+        self._outlet.changed(self)
         if h.view.is_over:
-            self._started(name, h.view)
             self._over(name, h.view)
-            await self._outlet.ended(self, name, h.view)
-            return
-        self._started(name, h.view)
-        self._watch(name, h.view)
+            await self._tell_end(name)
+        else:
+            self._watch(name, h.view)
         log.debug("task=%s container=%s started", self.arn, name)
 
-    def _started(self, name: str, view: ContainerView) -> None:
+    async def _restart(self, name: str) -> None:
         h = self.held[name]
-        if h.seen.phase != STOPPED:
-            h.seen = replace(h.seen, phase=RUNNING, health=view.health)
-        self._outlet.started(self, view)
-        self._outlet.changed(self)
+        log.info("task=%s container=%s exit_code=%s: starting it again", self.arn, name, h.seen.exit_code)
+        await self._start(name)
+        h.restarts += 1
+        self._outlet.restarted(self, name, h.restarts)
 
     async def _stop(self, name: str) -> None:
         """The container's stop signal; after stopTimeout SIGKILL, again and again."""
@@ -270,8 +267,15 @@ class Worker:
         log.warning("task=%s container=%s failed: %s", self.arn, name, reason)
         h.reason = h.reason or reason
         h.stopped(error=reason)
+        if h.is_internal:
+            self._spread(reason)
         self._wake.set()
         self._outlet.changed(self)
+
+    def _spread(self, reason: str) -> None:
+        """What befell the holder of their namespaces is the other containers' reason: it is reported of no other."""
+        for h in self.held.values():
+            h.reason = h.reason or reason
 
     # -- ends ---------------------------------------------------------------------------------------
 
@@ -289,8 +293,11 @@ class Worker:
         """Docker says that the container ended. Whether it is one of this task's."""
         for name, h in self.held.items():
             if h.id == container_id:
-                self._deaths.forget(container_id)
-                self._process_gone(name)
+                if h.restarts:  # the news may be of an earlier run
+                    self.look_again(container_id)
+                else:
+                    self._deaths.forget(container_id)
+                    self._process_gone(name)
                 return True
         return False
 
@@ -304,18 +311,27 @@ class Worker:
         h = self.held[name]
         if h.seen.phase != RUNNING:
             return
-        if self.spec.wanted and any(c.name == name and c.restart is not None for c in self.spec.containers):
-            self._ask_for_end(name)  # the exit code decides whether this is an end at all
-            return
         now = self._clock.now()
-        essential = any(c.essential and c.name == name for c in self.spec.containers)
-        if essential and self.execution_stopped_at is None:
-            self.execution_stopped_at = now
-        h.stopped()
+        h.stopped(finished_at=now)
         log.debug("task=%s container=%s process gone", self.arn, name)
-        self._outlet.gone(self, name, now)
+        if not self.will_restart(name):
+            self._final(name, now)
+            if not h.is_internal:
+                self._outlet.gone(self, name, now)
         self._ask_for_end(name)
         self._wake.set()
+
+    def will_restart(self, name: str) -> bool:
+        """Whether a container that has ended is started again by its policy."""
+        return host.will_restart(self.spec, self.seen, name)
+
+    def _final(self, name: str, at: float) -> None:
+        """The container has ended and is not started again."""
+        essential = any(c.essential and c.name == name for c in self.spec.containers)
+        if essential and self.execution_stopped_at is None:
+            self.execution_stopped_at = at
+        if self.held[name].is_internal and any(h.seen.phase == RUNNING for h in self.held.values()):
+            self._spread(NO_NAMESPACES)
 
     async def _await_end(self, name: str) -> None:
         """Docker's account of the end: exit code and reason. Asked again while Docker does not answer."""
@@ -337,35 +353,12 @@ class Worker:
                 await asyncio.sleep(ENGINE_RETRY_SECONDS)
                 continue
             if view.is_over:
-                if await self._restarted(name, view):
-                    return
                 self._over(name, view)
-                await self._outlet.ended(self, name, view)
+                await self._tell_end(name)
                 break
         self._watchers.pop(name, None)
         self._wake.set()
         self._outlet.changed(self)
-
-    async def _restarted(self, name: str, view: ContainerView) -> bool:
-        """By its restart policy the same container is started again; to the outside it has run on. A start that fails
-        is not tried again."""
-        h = self.held[name]
-        ran = (view.finished_at or self._clock.now()) - (view.started_at or self._clock.now())
-        if h.seen.phase != RUNNING or not host.restarts(self.spec, name, view.exit_code, ran):
-            return False
-        self._deaths.forget(h.id)
-        try:
-            h.view = await self._engine.start(h.id)
-        except EngineError as error:
-            h.reason = h.reason or f"CannotStartContainerError: {error}"
-            return False
-        h.restarts += 1
-        log.info("task=%s container=%s restarted after exit code %s", self.arn, name, view.exit_code)
-        self._watchers.pop(name, None)
-        self._started(name, h.view)
-        self._watch(name, h.view)
-        self._wake.set()
-        return True
 
     def _over(self, name: str, view: ContainerView) -> None:
         h = self.held[name]
@@ -375,12 +368,20 @@ class Worker:
             h.reason = h.reason or f"CannotStartContainerError: {view.error}"
             h.stopped(error=h.reason)
             return
+        # What was decided when the process was seen to end must not turn with Docker's clock.
+        at = h.seen.finished_at or view.finished_at or self._clock.now()
+        started_at = h.seen.started_at or view.started_at
+        h.stopped(exit_code=view.exit_code, started_at=started_at, finished_at=at)
+        if self.will_restart(name):
+            return
         if view.oom_killed and view.exit_code == 137:
             h.reason = h.reason or OOM_REASON
-        essential = any(c.essential and c.name == name for c in self.spec.containers)
-        if essential and self.execution_stopped_at is None:
-            self.execution_stopped_at = view.finished_at or self._clock.now()
-        h.stopped(exit_code=view.exit_code)
+        self._final(name, at)
+
+    async def _tell_end(self, name: str) -> None:
+        h = self.held[name]
+        if h.view is not None and not h.is_internal and not self.will_restart(name):
+            await self._outlet.ended(self, name, h.view)
 
     def health_changed(self, container_id: str, health: str) -> str | None:
         """The container's name, when it is one of this task's and its health is news."""
@@ -396,32 +397,4 @@ class Worker:
 
     def report(self) -> dict[str, Any]:
         """SubmitTaskStateChange: everything known now."""
-        body: dict[str, Any] = {
-            "cluster": self.cluster,
-            "task": self.arn,
-            "status": "STOPPED" if self.finished else self._reportable(),
-            "containers": self._container_reports(),
-        }
-        times = {
-            "pullStartedAt": self.pull_started_at,
-            "pullStoppedAt": self.pull_stopped_at,
-            "executionStoppedAt": self.execution_stopped_at,
-        }
-        body |= {name: at for name, at in times.items() if at is not None}
-        if not self.held and self.finished:
-            body["reason"] = "Agent could not progress task's state to stopped"
-        return body
-
-    def _reportable(self) -> str:
-        """STOPPED only at the very end, when every exit code is known."""
-        now = self.status
-        return (
-            "RUNNING"
-            if now == STOPPED and any(h.seen.did_run for h in self.held.values())
-            else ("PENDING" if now == STOPPED else now)
-        )
-
-    def _container_reports(self) -> list[dict[str, Any]]:
-        mode = str(self.payload.get("networkMode") or "")
-        found = (container_report(name, h, mode, self.finished) for name, h in self.held.items())
-        return [report for report in found if report is not None]
+        return task_report(self)

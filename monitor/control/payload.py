@@ -83,6 +83,7 @@ def _container(
     environment = {e["name"]: e.get("value", "") for e in raw.get("environment") or ()}
     environment |= {e["name"]: e.get("value", "") for e in override.get("environment") or ()}
     arn = next((c.arn for c in task.containers if c.name == raw["name"]), "")
+    hard = override.get("memory") or raw.get("memory") or 0
     soft = override.get("memoryReservation") or raw.get("memoryReservation") or 0
     body: dict[str, Any] = {
         "name": raw["name"],
@@ -90,7 +91,7 @@ def _container(
         "command": override.get("command") or raw.get("command") or [],
         "entryPoint": raw.get("entryPoint") or [],
         "cpu": override.get("cpu") or raw.get("cpu") or 0,
-        "memory": override.get("memory") or raw.get("memory") or 0,
+        "memory": hard,
         "essential": raw["essential"],
         "environment": environment,
         "portMappings": [_port(p, definition.network_mode) for p in raw.get("portMappings") or ()],
@@ -98,7 +99,7 @@ def _container(
             {"readOnly": False, **{k: v for k, v in m.items() if v is not None}}
             for m in raw.get("mountPoints") or ()
         ],
-        "volumesFrom": [],
+        "volumesFrom": [{"readOnly": False, **v} for v in raw.get("volumesFrom") or ()],
         "links": raw.get("links") or [],
         "dependsOn": raw.get("dependsOn") or [],
         "containerArn": arn,
@@ -107,22 +108,25 @@ def _container(
         "dockerConfig": {
             "version": DOCKER_API_VERSION,
             "config": json.dumps(_config(raw)),
-            "hostConfig": json.dumps(_host_config(raw, definition.network_mode, soft)),
+            "hostConfig": json.dumps(_host_config(raw, definition.network_mode, soft, hard)),
         },
     }
     for name in ("startTimeout", "stopTimeout"):
         if raw.get(name) is not None:
             body[name] = raw[name]
-    if raw.get("restartPolicy"):
-        body["restartPolicy"] = raw["restartPolicy"]
+    if (raw.get("restartPolicy") or {}).get("enabled"):
+        body["restartPolicy"] = {"ignoredExitCodes": [], **raw["restartPolicy"]}
     if raw.get("healthCheck"):
         body["healthCheckType"] = "docker"
     return body
 
 
 def _port(port: Mapping[str, Any], mode: str) -> dict[str, Any]:
-    host = port["containerPort"] if mode == "host" else port.get("hostPort", 0)
-    return {"containerPort": port["containerPort"], "hostPort": host, "protocol": port.get("protocol", "tcp")}
+    protocol = port.get("protocol") or "tcp"
+    if port.get("containerPortRange"):
+        return {"containerPortRange": port["containerPortRange"], "protocol": protocol}
+    host = (port.get("hostPort") or 0) if mode == "bridge" else port["containerPort"]
+    return {"containerPort": port["containerPort"], "hostPort": host, "protocol": protocol}
 
 
 def _config(raw: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,9 +156,9 @@ def _config(raw: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
-def _host_config(raw: Mapping[str, Any], mode: str, soft: int) -> dict[str, Any]:
-    """Docker's HostConfig."""
-    host: dict[str, Any] = {"NetworkMode": mode}
+def _host_config(raw: Mapping[str, Any], mode: str, soft: int, hard: int) -> dict[str, Any]:
+    """Docker's HostConfig. `soft`, `hard`: memory limits in MiB. An awsvpc task's network is the agent's to make."""
+    host: dict[str, Any] = {} if mode == "awsvpc" else {"NetworkMode": mode}
     if soft:
         host["MemoryReservation"] = soft * MIB
     if raw.get("readonlyRootFilesystem"):
@@ -180,14 +184,14 @@ def _host_config(raw: Mapping[str, Any], mode: str, soft: int) -> dict[str, Any]
     log = raw.get("logConfiguration")
     if log:
         host["LogConfig"] = {"Type": log["logDriver"], "Config": log.get("options") or {}}
-    host |= _linux(raw.get("linuxParameters") or {}, raw)
+    host |= _linux(raw.get("linuxParameters") or {}, hard)
     return host
 
 
 _DEVICE = {"read": "r", "write": "w", "mknod": "m"}
 
 
-def _linux(linux: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+def _linux(linux: Mapping[str, Any], hard: int) -> dict[str, Any]:
     host: dict[str, Any] = {}
     capabilities = linux.get("capabilities") or {}
     if capabilities.get("add"):
@@ -211,8 +215,8 @@ def _linux(linux: Mapping[str, Any], raw: Mapping[str, Any]) -> dict[str, Any]:
         host["Tmpfs"] = {
             t["containerPath"]: _tmpfs(t["size"], t.get("mountOptions") or ()) for t in linux["tmpfs"]
         }
-    if linux.get("maxSwap") is not None and raw.get("memory"):
-        host["MemorySwap"] = (raw["memory"] + linux["maxSwap"]) * MIB
+    if linux.get("maxSwap") is not None and hard:
+        host["MemorySwap"] = (hard + linux["maxSwap"]) * MIB
     if linux.get("swappiness") is not None:
         host["MemorySwappiness"] = linux["swappiness"]
     return host

@@ -1,9 +1,9 @@
 """The agent's side of the health loop, pure: what to do next for one task, given what its containers are.
 
-Dependencies hold at start (START, COMPLETE, SUCCESS, HEALTHY) and, turned round, at stop: a container is stopped
-only when nothing that depends on it runs. A container is never started twice. When an essential container has
-ended, or one cannot be created or started, the rest are stopped (ECS developer guide, "Container dependency",
-"essential").
+Dependencies hold at start (START, COMPLETE, SUCCESS, HEALTHY; CREATE already at creation) and, turned round, at
+stop: a container is stopped only when nothing that depends on it runs. A container is started again only by its
+restart policy. When an essential container has ended for good, or one cannot be created or started, the rest are
+stopped (ECS developer guide, "Container dependency", "essential", "Container restart policies").
 """
 
 from __future__ import annotations
@@ -16,21 +16,23 @@ NONE, CREATED, RUNNING, STOPPED = "NONE", "CREATED", "RUNNING", "STOPPED"
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """`period_seconds`: how long the container must have run to be restarted (restartAttemptPeriod)."""
+    """`period`: seconds a container must have run since its last start to be started again."""
 
+    period: float = 300.0
     ignored_exit_codes: frozenset[int] = frozenset()
-    period_seconds: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class ContainerSpec:
-    """`depends_on`: (container name, condition). Timeouts in seconds. `restart`: None without an enabled policy."""
+    """`depends_on`: (container name, condition). `start_timeout`: seconds in which this container, once started,
+    must reach what others wait for. `internal`: made by the agent, no container of the task definition."""
 
     name: str
     essential: bool = True
     depends_on: tuple[tuple[str, str], ...] = ()
     start_timeout: float | None = None
     restart: RestartPolicy | None = None
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +44,22 @@ class TaskSpec:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is known of one container. `error`: why it could not be created or started."""
+    """What is known of one container. `error`: why it could not be created or started. Times are epoch seconds and
+    of the last run."""
 
     phase: str = NONE
     exit_code: int | None = None
     health: str = "UNKNOWN"
     error: str = ""
+    started_at: float | None = None
+    finished_at: float | None = None
 
     @property
     def did_run(self) -> bool:
         return self.phase == RUNNING or (self.phase == STOPPED and not self.error)
+
+
+UNSEEN = Seen()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,13 @@ class Create:
 
 @dataclass(frozen=True, slots=True)
 class Start:
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """Start the same container again, by its restart policy."""
+
     name: str
 
 
@@ -82,7 +97,19 @@ class Finished:
     """Nothing runs and nothing will."""
 
 
-Step = Create | Start | Stop | GiveUp | Finished
+Step = Create | Start | Restart | Stop | GiveUp | Finished
+
+
+def may_restart(c: ContainerSpec, state: Seen) -> bool:
+    """Whether the policy starts the ended container again, while its task is wanted. An exit code that is not known
+    yet decides nothing: the container may still come back."""
+    if c.restart is None or state.phase != STOPPED or state.error:
+        return False
+    if state.started_at is None or state.finished_at is None:
+        return False
+    if state.finished_at - state.started_at < c.restart.period:
+        return False
+    return state.exit_code is None or state.exit_code not in c.restart.ignored_exit_codes
 
 
 def is_ending(spec: TaskSpec, seen: Mapping[str, Seen]) -> bool:
@@ -90,71 +117,99 @@ def is_ending(spec: TaskSpec, seen: Mapping[str, Seen]) -> bool:
     if not spec.wanted:
         return True
     for c in spec.containers:
-        state = seen.get(c.name, Seen())
-        if state.error or (c.essential and state.phase == STOPPED):
+        state = seen.get(c.name, UNSEEN)
+        if state.error or (c.essential and _is_over(c, state)):
             return True
-    started = [c for c in spec.containers if seen.get(c.name, Seen()).phase != NONE]
-    return bool(started) and all(seen.get(c.name, Seen()).phase == STOPPED for c in spec.containers)
+    users = [c for c in spec.containers if not c.internal]
+    return bool(users) and all(_is_over(c, seen.get(c.name, UNSEEN)) for c in users)
 
 
-def restarts(spec: TaskSpec, name: str, exit_code: int | None, ran_seconds: float) -> bool:
-    """Whether a container that has ended is started again, in place (ECS developer guide, "Restart individual
-    containers"): the task is still meant to run, the exit code is known and not ignored, and it ran long enough."""
-    policy = next((c.restart for c in spec.containers if c.name == name), None)
-    if policy is None or not spec.wanted or exit_code is None:
-        return False
-    return exit_code not in policy.ignored_exit_codes and ran_seconds >= policy.period_seconds
+def _is_over(c: ContainerSpec, state: Seen) -> bool:
+    return state.phase == STOPPED and not may_restart(c, state)
 
 
-def next_steps(spec: TaskSpec, seen: Mapping[str, Seen], waited_seconds: float = 0.0) -> tuple[Step, ...]:
-    """All steps that may be taken now, side by side. `waited_seconds`: since the task was given to the agent."""
+def will_restart(spec: TaskSpec, seen: Mapping[str, Seen], name: str) -> bool:
+    """Whether the container, though ended, counts as running: its policy starts it again."""
+    found = next((c for c in spec.containers if c.name == name), None)
+    return found is not None and may_restart(found, seen.get(name, UNSEEN)) and not is_ending(spec, seen)
+
+
+def next_steps(spec: TaskSpec, seen: Mapping[str, Seen], now: float = 0.0) -> tuple[Step, ...]:
+    """All steps that may be taken now (epoch seconds), side by side."""
     if is_ending(spec, seen):
         return _bring_down(spec, seen)
+    by_name = {c.name: c for c in spec.containers}
     steps: list[Step] = []
     for c in spec.containers:
-        state = seen.get(c.name, Seen())
-        if state.phase == NONE:
+        state = seen.get(c.name, UNSEEN)
+        if state.phase == NONE and _may_create(c, seen):
             steps.append(Create(c.name))
         elif state.phase == CREATED and not spec.standby:
-            steps.extend(_start(c, seen, waited_seconds))
+            steps.extend(_start(c, by_name, seen, now))
+        elif may_restart(c, state) and state.exit_code is not None:
+            steps.append(Restart(c.name))
     return tuple(steps)
 
 
-def _start(c: ContainerSpec, seen: Mapping[str, Seen], waited_seconds: float) -> list[Step]:
+def _may_create(c: ContainerSpec, seen: Mapping[str, Seen]) -> bool:
+    needed = (name for name, condition in c.depends_on if condition == "CREATE")
+    return all(seen.get(name, UNSEEN).phase != NONE for name in needed)
+
+
+def _start(
+    c: ContainerSpec, by_name: Mapping[str, ContainerSpec], seen: Mapping[str, Seen], now: float
+) -> list[Step]:
     for name, condition in c.depends_on:
-        other = seen.get(name, Seen())
-        if condition == "SUCCESS" and other.phase == STOPPED and other.exit_code not in (0, None):
-            reason = f"dependency {name} ended with exit code {other.exit_code}, not 0"
-            return [GiveUp(c.name, f"TaskDependencyError: {reason}")]
-        if condition == "HEALTHY" and other.phase == STOPPED:
-            reason = f"dependency {name} ended, so that it can never be HEALTHY"
-            return [GiveUp(c.name, f"TaskDependencyError: {reason}")]
-        if not _holds(other, condition):
-            if c.start_timeout is not None and condition != "START" and waited_seconds > c.start_timeout:
-                reason = f"dependency {name} was not {condition} within startTimeout ({c.start_timeout:g} s)"
-                return [GiveUp(c.name, f"TaskDependencyError: {reason}")]
-            return []
+        other, state = by_name[name], seen.get(name, UNSEEN)
+        if _holds(other, state, condition):
+            continue
+        reason = _hopeless(other, state, condition, now)
+        return [GiveUp(c.name, f"TaskDependencyError: dependency {name} {reason}")] if reason else []
     return [Start(c.name)]
 
 
-def _holds(other: Seen, condition: str) -> bool:
+def _hopeless(other: ContainerSpec, state: Seen, condition: str, now: float) -> str:
+    """Why the condition will never hold, or "". startTimeout counts from the start of the container that is waited
+    for, and is that container's (ECS API reference, ContainerDefinition)."""
+    if _is_over(other, state):
+        if condition == "SUCCESS" and state.exit_code not in (0, None):
+            return f"ended with exit code {state.exit_code}, not 0"
+        if condition == "HEALTHY":
+            return "ended, so that it can never be HEALTHY"
+    limit = other.start_timeout
+    if limit is None or state.phase != RUNNING or state.started_at is None or condition == "START":
+        return ""
+    return (
+        f"was not {condition} within its startTimeout ({limit:g} s)" if now - state.started_at > limit else ""
+    )
+
+
+def _holds(other: ContainerSpec, state: Seen, condition: str) -> bool:
     match condition:
+        case "CREATE":
+            return state.phase != NONE
         case "START":
-            return other.phase in (RUNNING, STOPPED)
+            return state.phase in (RUNNING, STOPPED)
         case "COMPLETE":
-            return other.phase == STOPPED
+            return _is_over(other, state)
         case "SUCCESS":
-            return other.phase == STOPPED and other.exit_code == 0
+            return _is_over(other, state) and state.exit_code == 0
         case "HEALTHY":
-            return other.phase == RUNNING and other.health == "HEALTHY"
+            return state.phase == RUNNING and state.health == "HEALTHY"
     return True
 
 
 def _bring_down(spec: TaskSpec, seen: Mapping[str, Seen]) -> tuple[Step, ...]:
-    running = {c.name for c in spec.containers if seen.get(c.name, Seen()).phase == RUNNING}
+    running = {c.name for c in spec.containers if seen.get(c.name, UNSEEN).phase == RUNNING}
     if not running:
         return (Finished(),)
-    needed = {name for c in spec.containers if c.name in running for name, _ in c.depends_on}
+    needed = {
+        name
+        for c in spec.containers
+        if c.name in running
+        for name, condition in c.depends_on
+        if condition != "CREATE"
+    }
     free = sorted(running - needed)
     # A cycle of dependencies leaves nobody free: then all are.
     return tuple(Stop(name) for name in free or sorted(running))
@@ -162,7 +217,7 @@ def _bring_down(spec: TaskSpec, seen: Mapping[str, Seen]) -> tuple[Step, ...]:
 
 def status(spec: TaskSpec, seen: Mapping[str, Seen]) -> str:
     """The task's status as reported upstream: PENDING, RUNNING or STOPPED."""
-    states = [seen.get(c.name, Seen()) for c in spec.containers]
+    states = [seen.get(c.name, UNSEEN) for c in spec.containers]
     if is_ending(spec, seen) and not any(s.phase == RUNNING for s in states):
         return STOPPED
     if states and all(s.did_run for s in states):

@@ -25,7 +25,8 @@ RESOURCES = [
 ATTRIBUTES = [
     {"name": "ecs.capability.external"},
     {"name": "ecs.os-type", "value": "linux"},
-    {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.41"},
+    *({"name": f"com.amazonaws.ecs.capability.docker-remote-api.1.{n}"} for n in (18, 41)),
+    {"name": "ecs.capability.container-health-check"},
 ]
 
 

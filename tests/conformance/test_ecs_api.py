@@ -244,9 +244,15 @@ def _any_value(shape: Any) -> Any:
         ({"containerDefinitions": [CONTAINER, CONTAINER]}, "must be unique"),
         ({"containerDefinitions": [{**CONTAINER, "essential": False}]}, "at least one essential"),
         ({"containerDefinitions": [{**CONTAINER, "memoryReservation": 32}]}, "must be greater than"),
-        ({"containerDefinitions": [CONTAINER], "networkMode": "awsvpc"}, "Use bridge, host or none"),
+        (
+            {"containerDefinitions": [{**CONTAINER, "hostname": "h"}], "networkMode": "awsvpc"},
+            "hostname is not",
+        ),
         ({"containerDefinitions": [CONTAINER], "cpu": "lots"}, "Invalid 'cpu' setting"),
-        ({"containerDefinitions": [CONTAINER], "requiresCompatibilities": ["FARGATE"]}, "cannot be met"),
+        (
+            {"containerDefinitions": [CONTAINER], "requiresCompatibilities": ["FARGATE"]},
+            "Fargate only supports",
+        ),
         ({"containerDefinitions": [{**CONTAINER, "secrets": [{"name": "S", "valueFrom": "x"}]}]}, "secrets"),
         (
             {

@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from monitor.agent import pause
 from monitor.agent.engine import ContainerView, EngineInfo, EngineUnreachable, ImageMissing, Vanished
+from monitor.agent.volumes import DockerVolume
 
 
 @dataclass
@@ -22,8 +24,10 @@ class FakeEngine:
         self.containers: dict[str, FakeContainer] = {}
         self.images = {"busybox"}
         self.pullable: set[str] = set()
+        self.volumes: dict[str, DockerVolume] = {}
         self.calls: list[str] = []
         self.is_away = False
+        self.address = ""  # of containers that start
         self.errors: dict[str, Exception] = {}  # "start app" → what it raises
 
     def _call(self, what: str) -> None:
@@ -49,8 +53,9 @@ class FakeEngine:
     def end(self, name: str, exit_code: int, **known: Any) -> None:
         """The container's process ends."""
         found = self.by_name(name)
-        ended = {"finished_at": 2.0, **known}
-        found.view = replace(found.view, status="exited", exit_code=exit_code, **ended)
+        found.view = replace(
+            found.view, **{"status": "exited", "exit_code": exit_code, "finished_at": 2.0, **known}
+        )
         found.over.set()
 
     # -- Engine -------------------------------------------------------------------------------------
@@ -65,6 +70,18 @@ class FakeEngine:
         self._call(f"pull {image}")
         self.images.add(image)
 
+    async def make_pause_image(self) -> None:
+        self._call("make pause image")
+        self.images.add(pause.IMAGE)
+
+    async def make_volume(self, volume: DockerVolume) -> None:
+        self._call(f"volume {volume.name}")
+        self.volumes[volume.name] = volume
+
+    async def remove_volumes(self, label: str) -> None:
+        key, _, value = label.partition("=")
+        self.volumes = {n: v for n, v in self.volumes.items() if v.labels.get(key) != value}
+
     async def create(self, name: str, config: Mapping[str, Any]) -> str:
         container = config["Labels"]["com.amazonaws.ecs.container-name"]
         self._call(f"create {container}")
@@ -78,14 +95,10 @@ class FakeEngine:
     async def start(self, container_id: str) -> ContainerView:
         found = self._get(container_id)
         self._call(f"start {self.name_of(container_id)}")
-        if found.view.status == "created":
-            found.view = replace(found.view, status="running", started_at=1.0)
-        elif found.view.status == "exited":
-            at = (found.view.finished_at or 0.0) + 1.0
-            found.view = replace(
-                found.view, status="running", started_at=at, finished_at=None, exit_code=None
-            )
-            found.over = asyncio.Event()
+        if found.view.status != "running":
+            view = replace(found.view, status="running", started_at=1.0, exit_code=None, finished_at=None)
+            found.view = replace(view, address=self.address)
+            found.over.clear()
         return found.view
 
     async def inspect(self, container_id: str) -> ContainerView:

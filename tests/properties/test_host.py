@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,6 +17,8 @@ from monitor.scheduler.host import (
     Create,
     Finished,
     GiveUp,
+    Restart,
+    RestartPolicy,
     Seen,
     Start,
     Stop,
@@ -34,8 +37,14 @@ def tasks(draw: st.DrawFn) -> TaskSpec:
     for n in range(count):
         earlier = draw(st.lists(st.integers(0, n - 1), unique=True, max_size=2)) if n else []
         depends = tuple((f"c{e}", draw(st.sampled_from(CONDITIONS))) for e in earlier)
-        containers.append(ContainerSpec(f"c{n}", draw(st.booleans()), depends, start_timeout=30))
+        restart = RestartPolicy(5, frozenset((0,))) if draw(st.booleans()) else None
+        containers.append(ContainerSpec(f"c{n}", draw(st.booleans()), depends, 30, restart))
     return TaskSpec(tuple(containers))
+
+
+def started(moment: int, data: st.DataObject) -> Seen:
+    health = data.draw(st.sampled_from(("HEALTHY", "UNKNOWN")))
+    return Seen(RUNNING, health=health, started_at=moment)
 
 
 @settings(max_examples=300, deadline=None)
@@ -63,7 +72,16 @@ def test_every_task_comes_to_an_end_in_order(spec: TaskSpec, data: st.DataObject
                     assert now.phase == CREATED
                     for other, _ in by_name[name].depends_on:
                         assert seen[other].phase in (RUNNING, STOPPED)
-                    seen[name] = Seen(RUNNING, health=data.draw(st.sampled_from(("HEALTHY", "UNKNOWN"))))
+                    seen[name] = started(moment, data)
+                case Restart(name):
+                    policy = by_name[name].restart
+                    assert spec.wanted
+                    assert policy is not None
+                    assert now.exit_code not in (None, 0)
+                    assert not now.error
+                    assert now.started_at is not None
+                    assert moment - now.started_at >= policy.period
+                    seen[name] = started(moment, data)
                 case Stop(name):
                     for c in spec.containers:
                         if seen[c.name].phase == RUNNING and c.name != name:
@@ -75,7 +93,8 @@ def test_every_task_comes_to_an_end_in_order(spec: TaskSpec, data: st.DataObject
         running = [n for n, s in seen.items() if s.phase == RUNNING]
         if running and data.draw(st.booleans()):
             name = data.draw(st.sampled_from(running))
-            seen[name] = Seen(STOPPED, exit_code=data.draw(st.sampled_from((0, 1))))
+            code = data.draw(st.sampled_from((0, 1)))
+            seen[name] = replace(seen[name], phase=STOPPED, exit_code=code, finished_at=moment)
     else:
         raise AssertionError("the task never came to an end")
     assert all(count == 1 for (kind, _), count in done.items() if kind in ("Create", "Start", "GiveUp"))

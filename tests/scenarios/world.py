@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from monitor.agent.session import CAPABILITIES
 from monitor.api import gateway
 from monitor.api.announce import Announcer
 from monitor.api.operation import OPERATIONS, Context
@@ -141,7 +142,7 @@ class World:
             cluster_arn=CLUSTER,
             registered_at=self.now,
             resources=Resources(cpu, memory),
-            attributes={"ecs.availability-zone": zone},
+            attributes={"ecs.availability-zone": zone, **dict.fromkeys(CAPABILITIES, "")},
             agent_connected=True,
             connectivity_at=self.now,
         )

@@ -8,6 +8,7 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from monitor.agent.session import CAPABILITIES
 from monitor.wire import agent as wire
 from tests.simulation.network import Line, Unreachable
 
@@ -101,7 +102,7 @@ class SimAgent:
     async def _register(self) -> None:
         attributes = [
             {"name": "ecs.availability-zone", "value": self.zone},
-            {"name": "moorwatch.capability.facts"},
+            *({"name": name} for name in CAPABILITIES if name != "moorwatch.capability.standby"),
         ]
         params: dict[str, Any] = {"cluster": "default", "totalResources": RESOURCES, "attributes": attributes}
         if self.arn:

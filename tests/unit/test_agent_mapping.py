@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import platform
+import socket
+import struct
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import docker.errors
@@ -11,7 +16,18 @@ import requests.exceptions
 
 from monitor.agent.docker import _split, _translated, view
 from monitor.agent.engine import EngineError, EngineUnreachable, ImageMissing, Vanished
-from monitor.agent.mapping import BadPayload, TaskLimits, container_name, create_body, task_spec
+from monitor.agent.mapping import (
+    BadPayload,
+    TaskLimits,
+    container_name,
+    containers_of,
+    create_body,
+    task_spec,
+)
+from monitor.agent.pause import NoPause, program
+from monitor.agent.ports import HostPorts, ephemeral_range, is_free
+from monitor.agent.volumes import docker_volume, of_container
+from monitor.scheduler.host import RestartPolicy
 
 ARN = "arn:aws:ecs:us-east-1:000000000001:task/default/0123456789abcdef0123456789abcdef"
 PAYLOAD: dict[str, Any] = {
@@ -136,6 +152,12 @@ def test_the_daemon_s_errors_become_ours() -> None:
             EngineError,
             "CannotStartContainerError: .* use hostPort 0",
         ),
+        (
+            "start",
+            docker.errors.APIError("x", explanation="error while mounting volume '/v': failed"),
+            EngineError,
+            "CannotCreateVolumeError: error while mounting",
+        ),
         ("ping", requests.exceptions.ConnectionError(), EngineUnreachable, "Docker does not answer"),
         ("ping", docker.errors.DockerException("no socket"), EngineUnreachable, "no socket"),
     ]
@@ -178,3 +200,185 @@ def test_a_container_as_docker_shows_it() -> None:
         view({"Id": "x", "State": {"Status": "running", "StartedAt": "0001-01-01T00:00:00Z"}}).started_at
         is None
     )
+
+
+# -- what the containers of a task share ----------------------------------------------------------------
+
+
+def pause_of(*containers: dict[str, Any], **payload: Any) -> dict[str, Any]:
+    order = {**PAYLOAD, "containers": list(containers), **payload}
+    return create_body(order, containers_of(order)[0], "default", "inst", NO_LIMITS)
+
+
+def given(**host: Any) -> dict[str, Any]:
+    config = json.dumps({"Hostname": "h"})
+    return {"name": "app", "image": "i", "dockerConfig": {"config": config, "hostConfig": json.dumps(host)}}
+
+
+def test_an_awsvpc_task_s_containers_join_the_network_of_one_that_holds_it() -> None:
+    app = given(Dns=["192.0.2.1"], DnsSearch=["a"], Sysctls={"net.x": "1", "kernel.msgmax": "2"})
+    ports = {"portMappings": [{"containerPort": 80, "hostPort": 80}]}
+    made = body({**app, **ports}, networkMode="awsvpc")
+    host = made["HostConfig"]
+    holder = container_name(PAYLOAD, {"name": "~internal~ecs~pause"})
+    assert host["NetworkMode"] == f"container:{holder}"
+    # Docker refuses these of a container without a network of its own.
+    assert not {"Dns", "DnsSearch", "PortBindings", "ExtraHosts"} & set(host)
+    assert not {"Hostname", "ExposedPorts"} & set(made)
+    assert host["Sysctls"] == {"kernel.msgmax": "2"}
+    held = pause_of(app, networkMode="awsvpc")
+    assert held["Labels"]["com.amazonaws.ecs.container-name"] == "~internal~ecs~pause"
+    assert held["Labels"]["moorwatch.container-type"] == "CNI_PAUSE"
+    assert held["Labels"]["com.amazonaws.ecs.task-arn"] == ARN
+    host = held["HostConfig"]
+    assert (host["NetworkMode"], host["Dns"], host["DnsSearch"]) == ("bridge", ["192.0.2.1"], ["a"])
+    assert host["Sysctls"] == {"net.x": "1"}
+
+
+def test_pid_and_ipc_namespaces() -> None:
+    shared = body({}, pidMode="task", ipcMode="task")["HostConfig"]
+    holder = "container:" + container_name(PAYLOAD, {"name": "~internal~ecs~pause~namespace"})
+    assert (shared["PidMode"], shared["IpcMode"], shared["NetworkMode"]) == (holder, holder, "bridge")
+    held = pause_of(given(Sysctls={"net.x": "1", "kernel.msgmax": "2"}), ipcMode="task")["HostConfig"]
+    assert (held["NetworkMode"], held["IpcMode"]) == ("none", "shareable")
+    assert held["Sysctls"] == {"kernel.msgmax": "2"}
+    host = body({}, pidMode="host", ipcMode="none")["HostConfig"]
+    assert (host["PidMode"], host["IpcMode"]) == ("host", "none")
+    assert not {"PidMode", "IpcMode"} & set(body({})["HostConfig"])
+
+
+def test_only_what_shares_has_a_holder() -> None:
+    order = {**PAYLOAD, "containers": [{"name": "app", "image": "i"}]}
+    assert [c["name"] for c in containers_of(order)] == ["app"]
+    names = [c.name for c in task_spec({**order, "networkMode": "awsvpc"}).containers]
+    assert names == ["~internal~ecs~pause", "app"]
+    holder, app = task_spec({**order, "pidMode": "task"}).containers
+    assert (holder.internal, app.internal) == (True, False)
+    assert app.depends_on == ((holder.name, "CREATE"), (holder.name, "START"))
+
+
+def test_links_and_volumes_of_others_are_named_as_docker_knows_them_and_waited_for() -> None:
+    app = {
+        "name": "app",
+        "image": "i",
+        "links": ["db:store", "cache"],
+        "volumesFrom": [{"sourceContainer": "data", "readOnly": True}],
+    }
+    db, cache, data = (container_name(PAYLOAD, {"name": n}) for n in ("db", "cache", "data"))
+    host = body(app)["HostConfig"]
+    assert host["Links"] == [f"{db}:store", f"{cache}:cache"]
+    assert host["VolumesFrom"] == [f"{data}:ro"]
+    (spec,) = task_spec({**PAYLOAD, "containers": [app]}).containers
+    assert ("data", "CREATE") in spec.depends_on
+    assert {("db", "CREATE"), ("db", "START"), ("cache", "START")} <= set(spec.depends_on)
+
+
+def test_restart_policies() -> None:
+    def policy(**members: Any) -> RestartPolicy | None:
+        c = {"name": "app", "image": "i", "restartPolicy": members}
+        return task_spec({**PAYLOAD, "containers": [c]}).containers[0].restart
+
+    assert policy(enabled=False, restartAttemptPeriod=60) is None
+    assert policy(enabled=True) == RestartPolicy(300.0)
+    expected = RestartPolicy(60.0, frozenset((0, 7)))
+    assert policy(enabled=True, restartAttemptPeriod=60, ignoredExitCodes=[0, 7]) == expected
+
+
+# -- port ranges ------------------------------------------------------------------------------------------
+
+
+def test_a_range_is_published_port_by_port() -> None:
+    ports = {"portMappings": [{"containerPortRange": "80-82", "protocol": "udp"}]}
+    order = {**PAYLOAD, "containers": []}
+    made = create_body(
+        order, {"name": "app", "image": "i", **ports}, "default", "inst", NO_LIMITS, {"80-82/udp": 40000}
+    )
+    assert made["HostConfig"]["PortBindings"] == {
+        f"{80 + n}/udp": [{"HostPort": str(40000 + n)}] for n in range(3)
+    }
+
+
+def test_host_ports_in_a_row() -> None:
+    taken = {102, 106}
+    ports = HostPorts((100, 110), lambda port, _protocol: port not in taken)
+    assert ports.find(3, "tcp") == 103
+    assert ports.find(2, "tcp") == 107  # goes on behind the last: nobody holds those yet
+    assert ports.find(2, "tcp") == 109
+    assert ports.find(2, "tcp") == 100  # and from the start again
+    with pytest.raises(EngineError, match="no 5 free tcp ports in a row between 100 and 110"):
+        ports.find(5, "tcp")
+
+
+def test_a_port_somebody_listens_on_is_not_free() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+        assert not is_free(port, "tcp")
+        assert is_free(port, "udp")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("32768\t60999\n", (32768, 60999)), ("", (49153, 65535)), ("9 1", (49153, 65535))]
+)
+def test_the_ephemeral_range(tmp_path: Path, text: str, expected: tuple[int, int]) -> None:
+    (tmp_path / "range").write_text(text)
+    assert ephemeral_range(tmp_path / "range") == expected
+    assert ephemeral_range(tmp_path / "absent") == (49153, 65535)
+
+
+# -- volumes ----------------------------------------------------------------------------------------------
+
+
+def test_docker_volumes() -> None:
+    own = {"name": "v", "dockerVolumeConfiguration": {"driverOpts": {"o": "1"}, "labels": {"l": "2"}}}
+    found = docker_volume(PAYLOAD, own)
+    assert found.name == "ecs-0123456789abcdef0123456789abcdef-v"
+    assert (found.driver, found.options, found.labels["l"]) == ("local", {"o": "1"}, "2")
+    assert found.labels["com.amazonaws.ecs.task-arn"] == ARN
+    assert not found.must_exist
+    shared = {"name": "v", "dockerVolumeConfiguration": {"scope": "shared", "driver": "nfs"}}
+    found = docker_volume(PAYLOAD, shared)
+    assert (found.name, found.driver, found.labels, found.must_exist) == ("v", "nfs", {}, True)
+    shared["dockerVolumeConfiguration"] = {"scope": "shared", "autoprovision": True}
+    assert not docker_volume(PAYLOAD, shared).must_exist
+
+
+def test_only_what_a_container_mounts_is_made_for_it() -> None:
+    order = {
+        **PAYLOAD,
+        "volumes": [{"name": "a"}, {"name": "b"}, {"name": "c", "host": {"sourcePath": "/c"}}],
+    }
+    mounts = [{"sourceVolume": name, "containerPath": f"/{name}"} for name in ("b", "c")]
+    assert [v.name[-2:] for v in of_container(order, {"mountPoints": mounts})] == ["-b"]
+
+
+# -- the pause program ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("architecture", "machine"), [("x86_64", 62), ("arm64", 183)])
+def test_the_pause_program_is_one_static_segment(architecture: str, machine: int) -> None:
+    elf = program(architecture)
+    assert elf[:5] == b"\x7fELF\x02"
+    assert struct.unpack_from("<HH", elf, 16) == (2, machine)
+    entry, headers = struct.unpack_from("<QQ", elf, 24)
+    kind, flags, offset, address, _, in_file, in_memory, _ = struct.unpack_from("<IIQQQQQQ", elf, headers)
+    assert (kind, flags, offset, in_file, in_memory) == (1, 5, 0, len(elf), len(elf))
+    assert address < entry < address + len(elf)
+    assert (entry - address) % 4 == 0
+
+
+def test_the_pause_program_waits(tmp_path: Path) -> None:
+    if platform.machine() not in ("x86_64", "aarch64"):
+        pytest.skip(f"no pause program for {platform.machine()}")
+    path = tmp_path / "pause"
+    path.write_bytes(program(platform.machine()))
+    path.chmod(0o755)
+    with subprocess.Popen([path]) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.2)
+        process.kill()
+
+
+def test_other_machines_are_told_what_to_do() -> None:
+    with pytest.raises(NoPause, match="not on riscv64: use networkMode bridge"):
+        program("riscv64")

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitor.agent.account import container_report
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, EngineError
+from monitor.agent.held import Held
+from monitor.agent.local import LocalState
 from monitor.agent.mapping import TaskLimits
 from monitor.agent.worker import Worker
 from monitor.clock import FixedClock
@@ -41,6 +46,7 @@ class Outlet:
         self.reports: list[dict[str, Any]] = []
         self.gone_names: list[str] = []
         self.ended_names: list[str] = []
+        self.restarts: list[tuple[str, int]] = []
         self.news = asyncio.Event()
 
     def changed(self, worker: Worker) -> None:
@@ -52,6 +58,9 @@ class Outlet:
 
     def started(self, worker: Worker, view: ContainerView) -> None:
         return
+
+    def restarted(self, worker: Worker, name: str, count: int) -> None:
+        self.restarts.append((name, count))
 
     async def ended(self, worker: Worker, name: str, view: ContainerView) -> None:
         self.ended_names.append(name)
@@ -211,51 +220,156 @@ async def test_a_cycle_is_refused(bench: Bench) -> None:
     assert bench.engine.calls == []
 
 
+# -- restart policies -------------------------------------------------------------------------------------
+
 POLICY = {"enabled": True, "restartAttemptPeriod": 60, "ignoredExitCodes": [7]}
 
 
-async def test_a_restart_policy_starts_the_same_container_and_says_nothing(bench: Bench) -> None:
+async def test_a_policy_starts_the_same_container_again_and_tells_nobody(bench: Bench) -> None:
     worker = bench.hire(payload(container("app", restartPolicy=POLICY)))
     running = bench.run(worker)
     await bench.reported("RUNNING")
-    bench.engine.end("app", 1, finished_at=100.0)
-    await bench.until(lambda: bench.engine.calls.count("start app") == 2)
-    await bench.until(lambda: worker.held["app"].restarts == 1)
-    assert worker.status == "RUNNING"
-    assert not bench.outlet.gone_names
-    assert {r["status"] for r in bench.outlet.reports} == {"RUNNING"}
-    assert len(bench.engine.containers) == 1
-    bench.engine.end("app", 1, finished_at=130.0)  # sooner than the period: an end like any other
-    await running
-    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", 1)}
-
-
-@pytest.mark.parametrize(("code", "policy"), [(7, POLICY), (1, {**POLICY, "enabled": False})])
-async def test_an_ignored_exit_code_or_no_policy_is_an_end(
-    bench: Bench, code: int, policy: dict[str, Any]
-) -> None:
-    running = bench.run(bench.hire(payload(container("app", restartPolicy=policy))))
-    await bench.reported("RUNNING")
-    bench.engine.end("app", code, finished_at=100.0)
-    await running
-    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", code)}
-    assert bench.engine.calls.count("start app") == 1
-
-
-async def test_a_restart_that_fails_is_an_end(bench: Bench) -> None:
-    running = bench.run(bench.hire(payload(container("app", restartPolicy=POLICY))))
-    await bench.reported("RUNNING")
-    bench.engine.errors["start app"] = EngineError("no more")
-    bench.engine.end("app", 1, finished_at=100.0)
+    first_id = worker.held["app"].id
+    for count in (1, 2):
+        bench.engine.end("app", 3, finished_at=100.0)
+        await bench.until(lambda n=count: bench.outlet.restarts == [("app", i + 1) for i in range(n)])
+    assert worker.held["app"].id == first_id
+    assert bench.engine.calls == ["create app", *["start app"] * 3]
+    assert bench.outlet.gone_names == bench.outlet.ended_names == []
+    assert {states(r)["app"] for r in bench.outlet.reports if r["containers"]} == {("RUNNING", None)}
+    assert all("executionStoppedAt" not in r for r in bench.outlet.reports)
+    bench.engine.end("app", 7, finished_at=100.0)  # ignored: final
     await running
     last = await bench.reported("STOPPED")
-    assert "CannotStartContainerError: no more" in last["containers"][0]["reason"]
+    assert (states(last), last["executionStoppedAt"]) == ({"app": ("STOPPED", 7)}, 100.0)
 
 
-async def test_a_task_that_is_to_stop_is_not_restarted(bench: Bench) -> None:
+async def test_what_dies_too_soon_is_not_started_again(bench: Bench) -> None:
+    running = bench.run(bench.hire(payload(container("app", restartPolicy=POLICY))))
+    await bench.reported("RUNNING")
+    bench.engine.end("app", 3, finished_at=60.9)
+    await running
+    assert bench.outlet.restarts == []
+    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", 3)}
+
+
+async def test_a_restart_that_fails_is_final(bench: Bench) -> None:
+    running = bench.run(bench.hire(payload(container("app", restartPolicy=POLICY))))
+    await bench.reported("RUNNING")
+    bench.engine.errors["start app"] = EngineError("CannotStartContainerError: no")
+    bench.engine.end("app", 3, finished_at=100.0)
+    await running
+    (app,) = (await bench.reported("STOPPED"))["containers"]
+    assert (app["exitCode"], app["reason"]) == (3, "CannotStartContainerError: no")
+    assert bench.engine.calls.count("start app") == 2
+
+
+async def test_what_died_while_the_agent_was_away_is_started_again(bench: Bench) -> None:
+    order = payload(container("app", restartPolicy=POLICY))
+    first = bench.run(bench.hire(order))
+    await bench.reported("RUNNING")
+    first.cancel()
+    await asyncio.gather(first, return_exceptions=True)
+    bench.engine.end("app", 3, finished_at=100.0)
+    worker = bench.hire(order)
+    worker.held["app"].restarts = 4  # as the local file has it
+    worker.adopt("app", bench.engine.by_name("app").view)
+    running = bench.run(worker)
+    await bench.until(lambda: bench.outlet.restarts == [("app", 5)])
+    running.cancel()
+
+
+async def test_late_news_of_an_earlier_run_ends_nothing(bench: Bench) -> None:
     worker = bench.hire(payload(container("app", restartPolicy=POLICY)))
     running = bench.run(worker)
     await bench.reported("RUNNING")
+    bench.engine.end("app", 3, finished_at=100.0)
+    await bench.until(lambda: bool(bench.outlet.restarts))
+    assert worker.died(worker.held["app"].id)
+    assert worker.held["app"].seen.phase == "RUNNING"
     worker.update({"desiredStatus": "STOPPED"})
     await running
-    assert bench.engine.calls.count("start app") == 1
+    assert states(await bench.reported("STOPPED")) == {"app": ("STOPPED", 143)}
+
+
+# -- awsvpc -----------------------------------------------------------------------------------------------
+
+PAUSE = "~internal~ecs~pause"
+
+
+async def test_an_awsvpc_task_has_a_holder_that_nobody_hears_of_but_by_its_address(bench: Bench) -> None:
+    worker = bench.hire(payload(container("app"), networkMode="awsvpc"))
+    running = bench.run(worker)
+    bench.engine.address = "172.17.0.9"
+    (app,) = (await bench.reported("RUNNING"))["containers"]
+    assert app["networkBindings"] == [{"bindIP": "172.17.0.9"}]
+    calls = bench.engine.calls
+    assert calls[:3] == [f"create {PAUSE}", "make pause image", f"create {PAUSE}"]
+    assert calls.index(f"start {PAUSE}") < calls.index("start app")
+    worker.update({"desiredStatus": "STOPPED"})
+    await running
+    assert bench.engine.calls[-2:] == ["SIGTERM app", f"SIGTERM {PAUSE}"]
+    assert all(c["containerName"] == "app" for r in bench.outlet.reports for c in r["containers"])
+    assert (bench.outlet.gone_names, bench.outlet.ended_names) == ([], ["app"])
+
+
+async def test_the_holder_s_end_is_the_reason_of_the_others(bench: Bench) -> None:
+    worker = bench.hire(payload(container("app"), networkMode="awsvpc"))
+    running = bench.run(worker)
+    await bench.reported("RUNNING")
+    bench.engine.end(PAUSE, 137)
+    await running
+    (app,) = (await bench.reported("STOPPED"))["containers"]
+    assert app["reason"].startswith("ContainerNetworkingError")
+    assert app["exitCode"] == 143
+
+
+async def test_a_holder_that_cannot_start_is_why_nothing_does(bench: Bench) -> None:
+    bench.engine.errors[f"start {PAUSE}"] = EngineError("CannotStartContainerError: no bridge")
+    await bench.run(bench.hire(payload(container("app"), networkMode="awsvpc")))
+    (app,) = (await bench.reported("STOPPED"))["containers"]
+    assert app["reason"] == "CannotStartContainerError: no bridge"
+
+
+async def test_volumes_are_made_before_the_container_and_their_failure_is_the_reason(bench: Bench) -> None:
+    mount = {"sourceVolume": "v", "containerPath": "/v"}
+    order = payload(container("app", mountPoints=[mount]), volumes=[{"name": "v"}])
+    name = f"volume ecs-{ARN.rsplit('/', 1)[-1]}-v"
+    bench.engine.errors[name] = EngineError("CannotCreateVolumeError: no")
+    await bench.run(bench.hire(order))
+    (app,) = (await bench.reported("STOPPED"))["containers"]
+    assert app["reason"] == "CannotCreateVolumeError: no"
+    assert bench.engine.calls == [name]
+
+
+def test_a_range_is_reported_as_one_binding() -> None:
+    held = Held(container("app", portMappings=[{"containerPortRange": "80-81"}, {"containerPort": 90}]))
+    ports = tuple(
+        {"bindIP": ip, "containerPort": port, "hostPort": port + 40000, "protocol": "tcp"}
+        for ip in ("0.0.0.0", "::")
+        for port in (81, 80, 90)
+    )
+    held.view = ContainerView("i", "n", "running", ports=ports)
+    held.seen = replace(held.seen, phase="RUNNING")
+    report = container_report(held, "bridge", False, "", False)
+    assert report is not None
+    ranges = [b for b in report["networkBindings"] if "containerPortRange" in b]
+    assert ranges == [
+        {"bindIP": ip, "containerPortRange": "80-81", "hostPortRange": "40080-40081", "protocol": "tcp"}
+        for ip in ("0.0.0.0", "::")
+    ]
+    assert [b["hostPort"] for b in report["networkBindings"] if "hostPort" in b] == [40090, 40090]
+
+
+async def test_the_count_of_restarts_outlives_the_agent(tmp_path: Path) -> None:
+    local = LocalState(tmp_path / "agent.sqlite")
+    await local.assign(ARN, payload(container("app")))
+    for count in (1, 2):
+        await local.restarted(ARN, "app", count)
+    await local.close()
+    again = LocalState(tmp_path / "agent.sqlite")
+    (found,) = await again.assignments()
+    assert found.restarts == {"app": 2}
+    await again.forget(ARN)
+    assert await again.assignments() == []
+    await again.close()

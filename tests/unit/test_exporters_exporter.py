@@ -153,6 +153,15 @@ def test_a_container_without_process_is_not_tracked(exporter: Exporter) -> None:
     assert exporter.tracked() == []
 
 
+def test_what_only_holds_a_task_s_namespaces_is_neither_sampled_nor_counted(exporter: Exporter) -> None:
+    holder = labels(container="~internal~ecs~pause")
+    exporter.track(replace(who(), labels=holder))
+    for kind in ("start", "die"):
+        exporter.on_event(RuntimeEvent(kind, "a", STARTED + 5, exit_code=137, labels=holder))
+    assert exporter.tracked() == []
+    assert exporter.counts() == []
+
+
 def test_one_that_is_gone_is_forgotten_and_leaves_last_words(exporter: Exporter, script: Script) -> None:
     script.samples["a"] = Sample(0, "a", memory_usage_bytes=50, memory_peak_bytes=70, memory_limit_bytes=90)
     exporter.track(who())

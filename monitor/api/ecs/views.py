@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from monitor.api.ecs import interfaces as network
 from monitor.api.ecs.tags import wire_tags
 from monitor.model.capacity import BUILT_IN, FARGATE, providers_of
 from monitor.model.cluster import Cluster, ContainerInstance
@@ -125,8 +126,8 @@ def container(task: Task, c: Container) -> dict[str, Any]:
         lastStatus=c.last,
         exitCode=c.exit_code,
         reason=c.reason,
-        networkBindings=[dict(b) for b in c.network_bindings],
-        networkInterfaces=[],
+        networkBindings=network.bindings(c),
+        networkInterfaces=network.interfaces(task, c),
         healthStatus=c.health,
         cpu=str(c.cpu),
         memory=str(c.memory) if c.memory else None,
@@ -173,7 +174,7 @@ def task(state: State, t: Task, include: AbstractSet[str]) -> dict[str, Any]:
         stoppedReason=t.stopped_reason,
         version=t.version,
     )
-    body["attachments"] = []
+    body["attachments"] = network.attachments(t, definition)
     body["attributes"] = (
         [{"name": "ecs.cpu-architecture", "value": architecture}] if architecture is not None else []
     )

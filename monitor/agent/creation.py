@@ -1,0 +1,61 @@
+"""From an order to a Docker container: its volumes, host ports and image first.
+
+Each step may be repeated: what is there already is taken as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from monitor.agent import pause, volumes
+from monitor.agent.engine import Engine, ImageMissing
+from monitor.agent.mapping import TaskLimits, container_name, create_body
+from monitor.agent.ports import HostPorts
+from monitor.clock import Clock
+
+Limits = Callable[[Mapping[str, Any]], TaskLimits]
+
+
+class Creation:
+    """Makes the containers of one task. `pull_*`: epoch seconds of the first and the last pull."""
+
+    def __init__(
+        self,
+        payload: Mapping[str, Any],
+        engine: Engine,
+        clock: Clock,
+        cluster: str,
+        instance: str,
+        limits: Limits,
+        ports: HostPorts,
+    ) -> None:
+        self.pull_started_at: float | None = None
+        self.pull_stopped_at: float | None = None
+        self._payload, self._engine, self._clock = payload, engine, clock
+        self._cluster, self._instance, self._limits, self._ports = cluster, instance, limits, ports
+
+    async def make(self, raw: Mapping[str, Any]) -> str:
+        """The container's id. Raises BadPayload, EngineError, EngineUnreachable."""
+        for volume in volumes.of_container(self._payload, raw):
+            await self._engine.make_volume(volume)
+        first_ports = {}
+        if self._payload.get("networkMode") == "bridge":
+            first_ports = await asyncio.to_thread(self._ports.choose, raw)
+        limits = self._limits(self._payload)
+        body = create_body(self._payload, raw, self._cluster, self._instance, limits, first_ports)
+        name = container_name(self._payload, raw)
+        try:
+            return await self._engine.create(name, body)
+        except ImageMissing:
+            await self._fetch(raw)
+        return await self._engine.create(name, body)
+
+    async def _fetch(self, raw: Mapping[str, Any]) -> None:
+        if pause.is_internal(raw["name"]):
+            await self._engine.make_pause_image()
+            return
+        self.pull_started_at = self.pull_started_at or self._clock.now()
+        await self._engine.pull(raw["image"])
+        self.pull_stopped_at = self._clock.now()
