@@ -48,7 +48,9 @@ def shell(image: str, script: str, name: str = "app", **members: Any) -> dict[st
 
 def run(ecs: Any, family: str, *containers: dict[str, Any], **members: Any) -> str:
     ecs.register_task_definition(family=family, containerDefinitions=list(containers), **members)
-    answer = ecs.run_task(taskDefinition=family)
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    needed = {"networkConfiguration": network} if members.get("networkMode") == "awsvpc" else {}
+    answer = ecs.run_task(taskDefinition=family, **needed)
     assert answer["failures"] == []
     return str(answer["tasks"][0]["taskArn"])
 

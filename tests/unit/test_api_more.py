@@ -73,7 +73,8 @@ def test_attributes_are_put_listed_and_taken_away(world: World) -> None:
     assert world.call("PutAttributes", attributes=put)["attributes"] == put
     found = world.call("ListAttributes", targetType="container-instance", attributeName="disk")
     assert found["attributes"] == put
-    assert len(world.call("ListAttributes", targetType="container-instance")["attributes"]) == 2
+    every = world.call("ListAttributes", targetType="container-instance", maxResults=100)["attributes"]
+    assert len(every) == len(world.instance("one").attributes) > 1
     listed = world.call("ListContainerInstances", filter="attribute:disk == ssd")
     assert listed["containerInstanceArns"] == [arn]
     assert (

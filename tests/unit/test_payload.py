@@ -16,7 +16,9 @@ def ordered(world: World, *containers: dict[str, Any], **members: Any) -> Task:
     """A task of such a definition, on an instance."""
     world.call("RegisterTaskDefinition", family="f", containerDefinitions=list(containers), **members)
     instance = world.join("one")
-    made = world.call("StartTask", taskDefinition="f", containerInstances=[instance.arn])
+    network = {"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+    needed = {"networkConfiguration": network} if members.get("networkMode") == "awsvpc" else {}
+    made = world.call("StartTask", taskDefinition="f", containerInstances=[instance.arn], **needed)
     assert made["failures"] == []
     return world.state.tasks[made["tasks"][0]["taskArn"]]
 
