@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from exporters import cgroups, docker, host, names
+from exporters.beside import start_beside
 from exporters.exporter import Exporter
 from exporters.server import MetricsServer
+from exporters.shown import SERIES_LIMIT, BadLabels, Shown, parse_labels
 
 DEFAULT_LISTEN = "127.0.0.1:4582"
 LEAST_INTERVAL = 0.1
@@ -54,6 +56,20 @@ def parser() -> argparse.ArgumentParser:
         help="where the host's /sys/fs/cgroup shows",
     )
     p.add_argument(
+        "--labels",
+        type=_labels,
+        default=(),
+        metavar="NAME,…",
+        help="Docker labels to show on ecs_container_info, as label_NAME (default: none)",
+    )
+    p.add_argument(
+        "--series-limit",
+        type=_series,
+        default=SERIES_LIMIT,
+        metavar="N",
+        help=f"most series of a scrape; containers beyond are left out and counted (default {SERIES_LIMIT})",
+    )
+    p.add_argument(
         "--proc", type=Path, default=cgroups.PROC, metavar="DIR", help="where the host's /proc shows"
     )
     return p
@@ -72,6 +88,19 @@ def _listen(text: str) -> tuple[str, int]:
     return address, number
 
 
+def _labels(text: str) -> tuple[str, ...]:
+    try:
+        return parse_labels(text)
+    except BadLabels as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def _series(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} must be a whole number from 1 on")
+    return int(text)
+
+
 def _interval(text: str) -> float:
     try:
         seconds = float(text)
@@ -88,7 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.write(names.markdown())
         return 0
     host.raise_descriptor_limit()
-    exporter = Exporter(options.cgroup_root, options.proc)
+    shown = Shown(options.labels, options.series_limit)
+    exporter = Exporter(options.cgroup_root, options.proc, shown=shown)
     address, port = options.listen
     try:
         server = MetricsServer(exporter, address, port)
@@ -104,6 +134,7 @@ def serve(exporter: Exporter, server: MetricsServer, docker_host: str, interval:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
+    beside = start_beside(exporter, docker.Questions(docker_host), stop)
     follower = threading.Thread(
         target=docker.follow,
         args=(
@@ -125,6 +156,8 @@ def serve(exporter: Exporter, server: MetricsServer, docker_host: str, interval:
     while not stop.wait(max(0.0, due - time.monotonic())):
         exporter.sample_all()
         due = max(due + interval, time.monotonic())
+    for thread in beside:
+        thread.join(docker.QUESTION_SECONDS)
     server.shutdown()
     server.server_close()
     exporter.close()

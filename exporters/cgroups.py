@@ -33,9 +33,13 @@ _V1_MEMORY = Picker(
     b"total_rss",
     b"total_mapped_file",
     b"total_swap",
+    b"total_active_anon",
+    b"total_inactive_anon",
+    b"total_active_file",
+    b"total_inactive_file",
+    b"total_unevictable",
     b"total_pgfault",
     b"total_pgmajfault",
-    b"total_inactive_file",
     b"hierarchical_memory_limit",
     start=b"hierarchical_memory_limit ",  # the first of the totals: the numbers before leave out cgroups below
 )
@@ -43,7 +47,18 @@ _V1_OOM = Picker(b"oom_kill")
 _V2_CPU = Picker(
     b"usage_usec", b"user_usec", b"system_usec", b"nr_periods", b"nr_throttled", b"throttled_usec"
 )
-_V2_MEMORY = Picker(b"inactive_file", b"anon", b"file_mapped", b"pgfault", b"pgmajfault")
+_V2_MEMORY = Picker(
+    b"anon",
+    b"file_mapped",
+    b"active_anon",
+    b"inactive_anon",
+    b"active_file",
+    b"inactive_file",
+    b"unevictable",
+    b"kernel",
+    b"pgfault",
+    b"pgmajfault",
+)
 _V2_EVENTS = Picker(b"max", b"oom_kill")
 
 # Part of a sample → its files. A container's part is read from the version whose first file is there.
@@ -85,7 +100,9 @@ _PRESSURE = ("cpu.pressure", "memory.pressure", "io.pressure")  # v2, and the v2
 # The parts, in the order of Sample's fields.
 _Cpu = tuple[float | None, float | None, float | None, int | None, int | None, float | None]
 _Int = int | None
-_Memory = tuple[_Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int]
+_Memory = tuple[
+    _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int, _Int
+]
 _Io = tuple[_Int, _Int, _Int, _Int]
 
 
@@ -302,7 +319,20 @@ class CgroupReader:
 
     def _memory_v1(self) -> _Memory:
         used = self._number("memory.usage_in_bytes")
-        cache, rss, mapped, swap, faults, major, inactive, limit = self._pick(_V1_MEMORY, "memory.stat")
+        (
+            cache,
+            rss,
+            mapped,
+            swap,
+            active_anon,
+            inactive_anon,
+            active,
+            inactive,
+            unevictable,
+            faults,
+            major,
+            limit,
+        ) = self._pick(_V1_MEMORY, "memory.stat")
         return (
             used,
             cache,
@@ -310,6 +340,12 @@ class CgroupReader:
             rss,
             mapped,
             swap,
+            active_anon,
+            inactive_anon,
+            active,
+            inactive,
+            unevictable,
+            None,  # the kernel's share is a file of its own here, which newer kernels have not
             self._number("memory.max_usage_in_bytes"),
             None if limit is None else (0 if limit >= UNLIMITED else limit),
             self._number("memory.failcnt"),
@@ -320,7 +356,18 @@ class CgroupReader:
 
     def _memory_v2(self) -> _Memory:
         used, limit = self._number("memory.current"), self._number("memory.max")
-        inactive, anon, mapped, faults, major = self._pick(_V2_MEMORY, "memory.stat")
+        (
+            anon,
+            mapped,
+            active_anon,
+            inactive_anon,
+            active,
+            inactive,
+            unevictable,
+            kernel,
+            faults,
+            major,
+        ) = self._pick(_V2_MEMORY, "memory.stat")
         failures, oom_kills = self._pick(_V2_EVENTS, "memory.events")
         return (
             used,
@@ -329,6 +376,12 @@ class CgroupReader:
             anon,
             mapped,
             self._number("memory.swap.current"),
+            active_anon,
+            inactive_anon,
+            active,
+            inactive,
+            unevictable,
+            kernel,
             self._number("memory.peak"),
             None if limit is None else _lower(limit, self._memory_ceiling),
             failures,

@@ -27,6 +27,7 @@ log = logging.getLogger("moorwatch.docker")
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 CALL_SECONDS = 30
+QUESTION_SECONDS = 10
 PING_SECONDS = 10.0
 FIRST_SECONDS, MOST_SECONDS = 0.5, 10.0
 # Not asked for: exec_*, of which each health check makes three.
@@ -86,10 +87,13 @@ def identity(raw: Mapping[str, Any]) -> ContainerIdentity:
         started_at=timestamp(state.get("StartedAt", "")),
         memory_limit_bytes=int(host.get("Memory") or 0),
         memory_reservation_bytes=int(host.get("MemoryReservation") or 0),
+        memory_swap_limit_bytes=max(0, int(host.get("MemorySwap") or 0)),
+        processes_limit=max(0, int(host.get("PidsLimit") or 0)),
         cpu_shares=int(host.get("CpuShares") or 0),
         cpu_quota_cores=(host.get("NanoCpus") or 0) / 1e9 or (quota / period if quota > 0 else 0.0),
         health=str((state.get("Health") or {}).get("Status", "")),
         has_health_check=bool(test) and test[0] != "NONE",
+        layer=str(((raw.get("GraphDriver") or {}).get("Data") or {}).get("UpperDir") or ""),
     )
 
 
@@ -227,14 +231,14 @@ class _Follower:
         return True
 
 
-def _connect(url: str) -> docker.APIClient:
+def _connect(url: str, seconds: float = CALL_SECONDS) -> docker.APIClient:
     """A client that speaks the daemon's own API version. Raises one of Unreachable."""
     if url.startswith("unix://"):
         # Looked at first, as the library leaves a socket open when it cannot connect.
         with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(CALL_SECONDS)
+            probe.settimeout(seconds)
             probe.connect("/" + url.removeprefix("unix://").lstrip("/"))
-    return docker.APIClient(base_url=url, version="auto", timeout=CALL_SECONDS)
+    return docker.APIClient(base_url=url, version="auto", timeout=int(seconds))
 
 
 def cause(error: BaseException) -> str:
@@ -248,6 +252,45 @@ def cause(error: BaseException) -> str:
         inner = next((a for a in at.args if isinstance(a, BaseException)), None)
         at = inner or at.__cause__ or at.__context__
     return str(error)
+
+
+class Questions:
+    """What is asked of Docker now and then, never on the sampling path. Each thread has a client of its own, as the
+    library's are not made to be shared; a call that takes long fails."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url or DEFAULT_SOCKET
+        self._own = threading.local()
+
+    def inspect(self, container_id: str) -> Mapping[str, Any] | None:
+        """`docker inspect`; None when there is no such container or Docker does not answer."""
+        try:
+            return self._ask(lambda client: client.inspect_container(container_id))
+        except OSError:
+            return None
+
+    def stats(self, container_id: str) -> Mapping[str, Any] | None:
+        """Docker's stats now; None when there is no such container. Raises OSError when Docker fails."""
+        return self._ask(lambda client: client.stats(container_id, stream=False, one_shot=True))
+
+    def data_root(self) -> str:
+        """Docker's folder; "" when it does not answer."""
+        try:
+            return str((self._ask(lambda client: client.info()) or {}).get("DockerRootDir") or "")
+        except OSError:
+            return ""
+
+    def _ask(self, question: Callable[[docker.APIClient], Mapping[str, Any]]) -> Mapping[str, Any] | None:
+        try:
+            client = getattr(self._own, "client", None)
+            if client is None:
+                client = self._own.client = _connect(self._url, QUESTION_SECONDS)
+            return question(client)
+        except docker.errors.NotFound:
+            return None
+        except Unreachable as error:
+            self._own.client = None  # the next question connects anew
+            raise OSError(cause(error)) from error
 
 
 def _running(client: docker.APIClient) -> list[ContainerIdentity]:

@@ -16,7 +16,10 @@ from pathlib import Path
 from exporters import cgroups, host
 from exporters.cgroups import FILES_A_CONTAINER, CgroupReader, Gone, Hierarchies, NotVisible, Unreadable
 from exporters.parse import BadFile
+from exporters.rare import Rare
 from exporters.sample import ContainerIdentity, Group, LastWords, RuntimeEvent, Sample
+from exporters.shown import Shown
+from exporters.stats import StatsPoller
 from exporters.tracked import Counts, Groups, OpenReader, Reader, Tracked
 
 log = logging.getLogger("moorwatch.exporter")
@@ -36,8 +39,13 @@ class Exporter:
         proc: Path = cgroups.PROC,
         now: Callable[[], float] = time.time,
         open_reader: OpenReader | None = None,
+        shown: Shown | None = None,
     ) -> None:
         """`root` and `proc` are where the host's /sys/fs/cgroup and /proc show."""
+        self.shown = shown or Shown()
+        self.proc = proc
+        self.stats: StatsPoller | None = None  # set: containers without visible cgroups are sampled by it
+        self.data_root = ""  # Docker's folder
         self._now = now
         hierarchies = Hierarchies(root, proc)
 
@@ -51,13 +59,15 @@ class Exporter:
         self._tracked: dict[str, Tracked] = {}
         self._last: OrderedDict[str, LastWords] = OrderedDict()
         self._unreadable: OrderedDict[str, None] = OrderedDict()
-        self._groups = Groups()
+        self._groups = Groups(now)
         self._since = now()
         self.sampled_at = 0.0
         self.sample_seconds = 0.0
         self.render_seconds = 0.0
         self.read_errors = 0
         self.events = 0
+        self.event_gaps = 0
+        self.dropped_series = 0
         self.event_lag_seconds = 0.0
         self.docker_up = False
 
@@ -75,9 +85,13 @@ class Exporter:
             keep_open = len(self._tracked) < self._kept_open
         try:
             reader = self._open_reader(identity, keep_open)
-        except Gone as gone:
-            self._cannot_read(identity, gone)
-            return
+        except NotVisible as reason:
+            self._not_visible(identity, reason)
+            if self.stats is None:
+                return
+            reader = self.stats.open(identity)
+        except Gone:
+            return  # it was shorter-lived than the question
         fresh = Tracked(identity, reader)
         self._first_look(fresh)
         with self._lock:
@@ -99,16 +113,15 @@ class Exporter:
             tracked.oom_counted = sample.oom_kills or 0
         self._took(tracked, sample)
 
-    def _cannot_read(self, identity: ContainerIdentity, gone: Gone) -> None:
-        if not isinstance(gone, NotVisible):
-            return  # it was shorter-lived than the question
+    def _not_visible(self, identity: ContainerIdentity, reason: NotVisible) -> None:
         with self._lock:
             is_news = identity.id not in self._unreadable
             self._unreadable[identity.id] = None
             while len(self._unreadable) > LAST_WORDS_KEPT:
                 self._unreadable.popitem(last=False)
         if is_news:
-            log.warning("no samples of %s: %s", identity.name, gone)
+            instead = "no samples" if self.stats is None else "samples by Docker's stats, every ten seconds,"
+            log.warning("%s of %s: %s", instead, identity.name, reason)
 
     def replace(self, found: Sequence[ContainerIdentity]) -> None:
         """All running containers, anew."""
@@ -168,22 +181,28 @@ class Exporter:
                     counts.starts += 1
                     counts.restarts += 1 if event.container_id in self._last else 0
                 case "die":
-                    counts = self._groups.of(identity)
-                    counts.exits += 1
-                    counts.failed_exits += 1 if event.exit_code != 0 else 0
+                    self._groups.of(identity).ended(event.exit_code)
                     # An event told late, after a restart in place, is not about the process that runs now.
                     if tracked is None or event.at >= (tracked.identity.started_at or 0.0):
                         self._forget(event.container_id)
                 case "oom":
                     self._oom_event(event, tracked, identity)
                 case "health_status":
-                    self._groups.of(identity).unhealthy += 1 if event.health == "unhealthy" else 0
-                    if tracked is not None:
-                        tracked.health = event.health
+                    self._health_event(event, tracked, identity)
                 case "destroy":
                     self._forget(event.container_id)
                     if not identity.cluster:  # names of containers that are no task's would pile up
                         self._groups.discard(identity.group)
+
+    def _health_event(
+        self, event: RuntimeEvent, tracked: Tracked | None, identity: ContainerIdentity
+    ) -> None:
+        counts = self._groups.of(identity)
+        counts.unhealthy += 1 if event.health == "unhealthy" else 0
+        if tracked is None or tracked.health != event.health:
+            counts.health_changes += 1
+        if tracked is not None:
+            tracked.health = event.health
 
     def _oom_event(self, event: RuntimeEvent, tracked: Tracked | None, identity: ContainerIdentity) -> None:
         """The kernel's own counter tells too; whichever is first counts, once."""
@@ -263,7 +282,13 @@ class Exporter:
         return max(0.0, self._now() - self.sampled_at) if self.sampled_at else 0.0
 
     def set_docker_up(self, up: bool) -> None:
+        self.event_gaps += 1 if self.docker_up and not up else 0
         self.docker_up = up
+
+    def took_rare(self, container_id: str, found: Rare) -> None:
+        tracked = self._tracked.get(container_id)
+        if tracked is not None:
+            tracked.rare = found
 
     def latest(self, container_id: str) -> Sample | None:
         found = self._tracked.get(container_id)

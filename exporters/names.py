@@ -6,30 +6,8 @@ counters carry service and container, never a task's id.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-CONTAINER_LABELS = ("cluster", "service", "family", "revision", "task", "container")
-GROUP_LABELS = ("cluster", "service", "container")
-SERVICE_LABELS = ("cluster", "service")
-UNITS = ("seconds", "bytes", "cores")
-INSTANCE_LABELS = ("cluster", "container_instance")
-
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """`source`: the process whose /metrics has it: exporter (and agent), agent, control."""
-
-    name: str
-    kind: str  # counter | gauge | histogram
-    help: str
-    labels: tuple[str, ...] = ()
-    source: str = "exporter"
-
-    @property
-    def unit(self) -> str:
-        """The base unit, which Prometheus wants in the name: "seconds", "bytes", … or "" for a plain number."""
-        words = self.name.removesuffix("_total").split("_")
-        return words[-1] if words[-1] in UNITS else ""
+from exporters.metric import CONTAINER_LABELS, GROUP_LABELS, Metric, table
+from exporters.names_control import AGENT_METRICS, CONTROL_METRICS
 
 
 def _container(name: str, kind: str, text: str, *extra: str) -> Metric:
@@ -64,6 +42,22 @@ SAMPLE_METRICS: dict[str, Metric] = {
     "memory_rss_bytes": _container("memory_rss_bytes", "gauge", "Anonymous memory."),
     "memory_mapped_file_bytes": _container("memory_mapped_file_bytes", "gauge", "Mapped files."),
     "memory_swap_bytes": _container("memory_swap_bytes", "gauge", "Swap used."),
+    "memory_active_anon_bytes": _container(
+        "memory_active_anon_bytes", "gauge", "Anonymous memory used lately."
+    ),
+    "memory_inactive_anon_bytes": _container(
+        "memory_inactive_anon_bytes", "gauge", "Anonymous memory not used lately."
+    ),
+    "memory_active_file_bytes": _container("memory_active_file_bytes", "gauge", "Page cache used lately."),
+    "memory_inactive_file_bytes": _container(
+        "memory_inactive_file_bytes", "gauge", "Page cache not used lately: freed first."
+    ),
+    "memory_unevictable_bytes": _container(
+        "memory_unevictable_bytes", "gauge", "Memory that cannot be freed, as locked memory."
+    ),
+    "memory_kernel_bytes": _container(
+        "memory_kernel_bytes", "gauge", "Memory of the kernel on its behalf (cgroup v2)."
+    ),
     "memory_peak_bytes": _container(
         "memory_peak_bytes", "gauge", "Most memory charged since the container started."
     ),
@@ -114,7 +108,45 @@ IDENTITY_METRICS: dict[str, Metric] = {
     "memory_reservation_bytes": _container(
         "memory_reservation_bytes", "gauge", "Soft memory limit; 0: none."
     ),
+    "memory_swap_limit_bytes": _container(
+        "memory_swap_limit_bytes", "gauge", "Limit of memory and swap together; 0: none."
+    ),
+    "processes_limit": _container("processes_limit", "gauge", "Most processes and threads; 0: no limit."),
 }
+# Usage's field → its metric: worked out between samples, over the last ten seconds or so.
+USAGE_METRICS: dict[str, Metric] = {
+    "cpu_limit_ratio": _container(
+        "cpu_limit_ratio", "gauge", "CPU used, of the ceiling of the container or its task; only with one."
+    ),
+    "cpu_reservation_ratio": _container(
+        "cpu_reservation_ratio", "gauge", "CPU used, of the CPU units reserved; can exceed 1."
+    ),
+    "cpu_throttled_ratio": _container(
+        "cpu_throttled_ratio", "gauge", "Scheduler periods held back by the CPU quota, of all periods."
+    ),
+    "memory_limit_ratio": _container(
+        "memory_limit_ratio", "gauge", "Working set, of the memory limit; only with one."
+    ),
+    "memory_reservation_ratio": _container(
+        "memory_reservation_ratio", "gauge", "Working set, of the soft limit; can exceed 1."
+    ),
+    "seen_at": _container(
+        "last_seen_timestamp_seconds", "gauge", "When it was last sampled, seconds since the epoch."
+    ),
+}
+# Rare's field → its metric: too dear for each second, looked at every minute or so.
+RARE_METRICS: dict[str, Metric] = {
+    "layer_bytes": _container("fs_usage_bytes", "gauge", "Disk space of its writable layer."),
+    "layer_inodes": _container("fs_inodes", "gauge", "Files and folders in its writable layer."),
+    "open_files_limit": _container("open_files_limit", "gauge", "Most open files of its first process."),
+    "health_seconds": _container(
+        "health_check_duration_seconds", "gauge", "Time its last health check took."
+    ),
+    "health_failures": _container("health_check_failures", "gauge", "Failed health checks in a row."),
+}
+SOCKETS = _container(
+    "sockets", "gauge", "Sockets of its network, by protocol and state.", "protocol", "state"
+)
 INFO = _container("info", "gauge", "Facts of the container; always 1.", "image", "docker_id", "docker_name")
 HEALTH = _container("health_status", "gauge", "1 for the health check's present status.", "status")
 GROUP_METRICS: dict[str, Metric] = {
@@ -135,184 +167,81 @@ GROUP_METRICS: dict[str, Metric] = {
         "Processes killed because a memory limit was reached.",
         GROUP_LABELS,
     ),
+    "health_changes": Metric(
+        "ecs_container_health_changes_total", "counter", "Changes of a health check's status.", GROUP_LABELS
+    ),
     "unhealthy": Metric(
         "ecs_container_unhealthy_total", "counter", "Times a health check turned to unhealthy.", GROUP_LABELS
     ),
 }
-EXPORTER_METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
-        Metric("ecs_exporter_containers", "gauge", "Containers that are sampled."),
-        Metric(
-            "ecs_exporter_unreadable_containers",
-            "gauge",
-            "Running containers whose cgroups cannot be seen from here.",
-        ),
-        Metric("ecs_exporter_sample_age_seconds", "gauge", "Age of the samples shown."),
-        Metric("ecs_exporter_sample_duration_seconds", "gauge", "Time the last round of samples took."),
-        Metric(
-            "ecs_exporter_render_duration_seconds", "gauge", "Time the previous exposition took to write."
-        ),
-        Metric(
-            "ecs_exporter_read_errors_total",
-            "counter",
-            "Samples given up because a file could not be understood.",
-        ),
-        Metric("ecs_exporter_docker_events_total", "counter", "Docker events seen."),
-        Metric(
-            "ecs_exporter_docker_event_lag_seconds", "gauge", "Age of the last Docker event when it was seen."
-        ),
-        Metric("ecs_agent_docker_up", "gauge", "1 when the Docker daemon answers."),
-    )
-}
-HOST_METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
-        Metric("ecs_host_cpus", "gauge", "Processors of the machine."),
-        Metric("ecs_host_memory_total_bytes", "gauge", "Memory of the machine."),
-        Metric("ecs_host_memory_available_bytes", "gauge", "Memory that can be had without swapping."),
-        Metric("ecs_host_load1", "gauge", "Load average over one minute."),
-    )
-}
-AGENT_METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
-        Metric(
-            "ecs_agent_container_restarts",
-            "gauge",
-            "Times the container was started again by its restart policy.",
-            CONTAINER_LABELS,
-            "agent",
-        ),
-        Metric("ecs_agent_connected", "gauge", "1 while the ACS session is open.", (), "agent"),
-        Metric(
-            "ecs_agent_docker_request_duration_seconds",
-            "histogram",
-            "Docker calls, by operation.",
-            ("operation",),
-            "agent",
-        ),
-        Metric(
-            "ecs_agent_docker_errors_total",
-            "counter",
-            "Docker calls without an answer.",
-            ("operation",),
-            "agent",
-        ),
-        Metric(
-            "ecs_agent_last_metrics_timestamp_seconds",
-            "gauge",
-            "When containers were last sampled.",
-            (),
-            "agent",
-        ),
-    )
-}
-CONTROL_METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in (
-        Metric("ecs_service_desired_tasks", "gauge", "Tasks the service wants.", SERVICE_LABELS, "control"),
-        Metric("ecs_service_running_tasks", "gauge", "Tasks that are RUNNING.", SERVICE_LABELS, "control"),
-        Metric("ecs_service_pending_tasks", "gauge", "Tasks not yet RUNNING.", SERVICE_LABELS, "control"),
-        Metric(
-            "ecs_service_failed_tasks",
-            "gauge",
-            "Failed tasks in a row of the newest deployment.",
-            SERVICE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_service_restart_backoff_seconds",
-            "gauge",
-            "Present wait between start attempts.",
-            SERVICE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_task_stopped_total",
-            "counter",
-            "Tasks that reached STOPPED, by stop code.",
-            (*SERVICE_LABELS, "stop_code"),
-            "control",
-        ),
-        Metric(
-            "ecs_task_replacement_latency_seconds",
-            "histogram",
-            "From the end of a task to its replacement RUNNING.",
-            SERVICE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_scheduler_placement_failures_total",
-            "counter",
-            "Looks in which a task of the service could not be placed, by reason.",
-            (*SERVICE_LABELS, "reason"),
-            "control",
-        ),
-        Metric(
-            "ecs_scheduler_loop_duration_seconds",
-            "histogram",
-            "Time of one look at the whole state.",
-            (),
-            "control",
-        ),
-        Metric(
-            "ecs_scheduler_last_loop_timestamp_seconds",
-            "gauge",
-            "When the scheduler last looked.",
-            (),
-            "control",
-        ),
-        Metric(
-            "ecs_api_requests_total", "counter", "API requests answered.", ("operation", "code"), "control"
-        ),
-        Metric(
-            "ecs_api_request_duration_seconds",
-            "histogram",
-            "Time to answer an API request.",
-            ("operation",),
-            "control",
-        ),
-        Metric(
-            "ecs_controlplane_is_leader", "gauge", "1 when this process runs the scheduler.", (), "control"
-        ),
-        Metric(
-            "ecs_container_instance_agent_connected",
-            "gauge",
-            "1 when the container agent is connected.",
-            INSTANCE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_container_instance_registered_cpu",
-            "gauge",
-            "CPU units registered.",
-            INSTANCE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_container_instance_remaining_cpu",
-            "gauge",
-            "CPU units no task has reserved.",
-            INSTANCE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_container_instance_registered_memory_bytes",
-            "gauge",
-            "Memory registered.",
-            INSTANCE_LABELS,
-            "control",
-        ),
-        Metric(
-            "ecs_container_instance_remaining_memory_bytes",
-            "gauge",
-            "Memory no task has reserved.",
-            INSTANCE_LABELS,
-            "control",
-        ),
-    )
-}
+EXITS_BY_CODE = Metric(
+    "ecs_container_exits_by_code_total",
+    "counter",
+    "Containers that ended, by exit code.",
+    (*GROUP_LABELS, "exit_code"),
+)
+LAST_EXIT_CODE = Metric(
+    "ecs_container_last_exit_code", "gauge", "Exit code of the last one that ended.", GROUP_LABELS
+)
+EXPORTER_METRICS: dict[str, Metric] = table(
+    Metric("ecs_exporter_containers", "gauge", "Containers that are sampled."),
+    Metric(
+        "ecs_exporter_unreadable_containers",
+        "gauge",
+        "Running containers whose cgroups cannot be seen from here.",
+    ),
+    Metric("ecs_exporter_sample_age_seconds", "gauge", "Age of the samples shown."),
+    Metric("ecs_exporter_sample_duration_seconds", "gauge", "Time the last round of samples took."),
+    Metric("ecs_exporter_render_duration_seconds", "gauge", "Time the previous exposition took to write."),
+    Metric(
+        "ecs_exporter_read_errors_total",
+        "counter",
+        "Samples given up because a file could not be understood.",
+    ),
+    Metric("ecs_exporter_docker_events_total", "counter", "Docker events seen."),
+    Metric(
+        "ecs_exporter_docker_event_lag_seconds", "gauge", "Age of the last Docker event when it was seen."
+    ),
+    Metric("ecs_exporter_docker_event_gaps_total", "counter", "Times Docker's event stream broke off."),
+    Metric(
+        "ecs_exporter_dropped_series_total",
+        "counter",
+        "Series left out of expositions because there were more than the limit.",
+    ),
+    Metric(
+        "ecs_exporter_fallback_containers", "gauge", "Containers sampled by Docker's stats, not by files."
+    ),
+    Metric("ecs_agent_docker_up", "gauge", "1 when the Docker daemon answers."),
+)
+HOST_METRICS: dict[str, Metric] = table(
+    Metric("ecs_host_cpus", "gauge", "Processors of the machine."),
+    Metric("ecs_host_memory_total_bytes", "gauge", "Memory of the machine."),
+    Metric("ecs_host_memory_available_bytes", "gauge", "Memory that can be had without swapping."),
+    Metric("ecs_host_memory_swap_used_bytes", "gauge", "Swap used on the machine."),
+    Metric("ecs_host_load1", "gauge", "Load average over one minute."),
+    Metric("ecs_host_load5", "gauge", "Load average over five minutes."),
+    Metric("ecs_host_load15", "gauge", "Load average over fifteen minutes."),
+    Metric("ecs_host_boot_time_seconds", "gauge", "When the machine started, seconds since the epoch."),
+    Metric("ecs_host_cpu_seconds_total", "counter", "CPU time of the machine, by mode.", ("mode",)),
+    Metric("ecs_host_disk_size_bytes", "gauge", "Size of the file system of Docker's data."),
+    Metric("ecs_host_disk_available_bytes", "gauge", "Space left there."),
+    Metric("ecs_host_disk_inodes", "gauge", "Inodes of that file system; 0: it has no fixed number."),
+    Metric("ecs_host_disk_inodes_free", "gauge", "Inodes left there."),
+    Metric("ecs_host_network_receive_bytes_total", "counter", "Bytes received.", ("interface",)),
+    Metric("ecs_host_network_transmit_bytes_total", "counter", "Bytes transmitted.", ("interface",)),
+    Metric(
+        "ecs_host_pressure_waiting_seconds_total",
+        "counter",
+        "Time in which some process waited, by resource.",
+        ("resource",),
+    ),
+    Metric(
+        "ecs_host_pressure_stalled_seconds_total",
+        "counter",
+        "Time in which all processes waited, by resource.",
+        ("resource",),
+    ),
+)
 
 
 def every() -> list[Metric]:
@@ -320,10 +249,15 @@ def every() -> list[Metric]:
     return [
         *SAMPLE_METRICS.values(),
         *NETWORK_METRICS.values(),
+        *USAGE_METRICS.values(),
         *IDENTITY_METRICS.values(),
+        *RARE_METRICS.values(),
+        SOCKETS,
         INFO,
         HEALTH,
         *GROUP_METRICS.values(),
+        EXITS_BY_CODE,
+        LAST_EXIT_CODE,
         *EXPORTER_METRICS.values(),
         *HOST_METRICS.values(),
         *AGENT_METRICS.values(),

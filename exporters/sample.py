@@ -28,10 +28,13 @@ class ContainerIdentity:
     started_at: float | None = None
     memory_limit_bytes: int = 0
     memory_reservation_bytes: int = 0
+    memory_swap_limit_bytes: int = 0
+    processes_limit: int = 0
     cpu_shares: int = 0
     cpu_quota_cores: float = 0.0
     health: str = ""
     has_health_check: bool = False
+    layer: str = ""  # the folder of its writable layer on the Docker host
 
     @property
     def cluster(self) -> str:
@@ -103,6 +106,12 @@ class Sample(NamedTuple):
     memory_rss_bytes: int | None = None
     memory_mapped_file_bytes: int | None = None
     memory_swap_bytes: int | None = None
+    memory_active_anon_bytes: int | None = None
+    memory_inactive_anon_bytes: int | None = None
+    memory_active_file_bytes: int | None = None
+    memory_inactive_file_bytes: int | None = None
+    memory_unevictable_bytes: int | None = None
+    memory_kernel_bytes: int | None = None
     memory_peak_bytes: int | None = None
     memory_limit_bytes: int | None = None  # in force, so of the container or its task; 0: none
     memory_failures: int | None = None

@@ -9,7 +9,8 @@ import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from exporters.exporter import Exporter
-from exporters.render import exposition
+from exporters.form import Answer, negotiate
+from exporters.render import exposition, own_registry, written
 
 log = logging.getLogger("moorwatch.exporter")
 
@@ -23,6 +24,7 @@ class MetricsServer(ThreadingHTTPServer):
     def __init__(self, exporter: Exporter, address: str, port: int) -> None:
         """Raises OSError when that cannot be listened on."""
         self.exporter = exporter
+        self.registry = own_registry()
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         super().__init__((address, port), _Handler)
 
@@ -59,15 +61,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            body, kind = exposition(self.server.exporter)
+            asked = self.headers
+            accept, encoding = asked.get("Accept", ""), asked.get("Accept-Encoding", "")
+            form = negotiate(accept, encoding)
+            answer = exposition(self.server.exporter, form, written(self.server.registry, form))
         else:
-            body, kind = b"Metrics are at /metrics\n", PLAIN
+            text = b"Metrics are at /metrics\n"
+            answer = Answer(text, {"Content-Type": PLAIN, "Content-Length": str(len(text))})
         self.send_response(200 if path in ("/metrics", "/") else 404)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            self.wfile.write(answer.body)
 
     def version_string(self) -> str:
         return "moorwatch-exporter"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from exporters.rare import Rare
 from exporters.sample import ContainerIdentity, Group, LastWords, Sample
+from exporters.usage import Window
 
 GROUPS_KEPT = 10_000
+CODES_KEPT = 64  # of one group; a program has few
 
 
 class Reader(Protocol):
@@ -30,7 +33,8 @@ OpenReader = Callable[[ContainerIdentity, bool], Reader]
 class Tracked:
     identity: ContainerIdentity
     reader: Reader
-    sample: Sample | None = None
+    window: Window = field(default_factory=Window)
+    rare: Rare | None = None
     health: str = ""
     memory_high: int = 0
     oom_counted: int = 0
@@ -39,8 +43,13 @@ class Tracked:
     def __post_init__(self) -> None:
         self.health = self.health or self.identity.health
 
+    @property
+    def sample(self) -> Sample | None:
+        """The newest."""
+        return self.window.newest
+
     def took(self, sample: Sample) -> None:
-        self.sample = sample
+        self.window.add(sample)
         self.memory_high = max(self.memory_high, sample.memory_peak_bytes or sample.memory_usage_bytes or 0)
 
     def last_words(self) -> LastWords:
@@ -63,19 +72,31 @@ class Counts:
     exits: int = 0
     failed_exits: int = 0  # exit code other than 0
     oom_kills: int = 0
+    health_changes: int = 0
     unhealthy: int = 0  # changes to unhealthy
+    by_code: dict[int, int] = field(default_factory=dict)  # exit code → containers that ended
+    last_exit_code: int | None = None
+    since: float = 0.0  # epoch seconds
+
+    def ended(self, exit_code: int | None) -> None:
+        self.exits += 1
+        self.failed_exits += 1 if exit_code != 0 else 0
+        if exit_code is not None and (exit_code in self.by_code or len(self.by_code) < CODES_KEPT):
+            self.by_code[exit_code] = self.by_code.get(exit_code, 0) + 1
+        self.last_exit_code = exit_code
 
 
 class Groups:
     """Counts per group, at most GROUPS_KEPT: those not touched for longest go first. Not thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
         self._counts: OrderedDict[Group, Counts] = OrderedDict()
 
     def get(self, group: Group) -> Counts:
         found = self._counts.get(group)
         if found is None:
-            found = self._counts[group] = Counts()
+            found = self._counts[group] = Counts(since=self._now())
             if len(self._counts) > GROUPS_KEPT:
                 self._counts.popitem(last=False)
         else:
@@ -93,4 +114,5 @@ class Groups:
         self._counts.pop(group, None)
 
     def snapshot(self) -> list[tuple[Group, Counts]]:
-        return sorted((group, replace(counts)) for group, counts in self._counts.items())
+        shown = sorted(self._counts.items(), key=lambda item: item[0])
+        return [(group, replace(counts, by_code=dict(counts.by_code))) for group, counts in shown]

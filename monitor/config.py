@@ -43,6 +43,8 @@ class Settings:
     container_cleanup_seconds: float = 3600.0
     stop_timeout_seconds: float = 30.0
     attributes: str = ""
+    metric_labels: str = ""
+    series_limit: int = 1_000_000
     shared: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -166,6 +168,7 @@ def _validate(s: Settings) -> None:
         "stop_timeout_seconds",
     ):
         check(name, getattr(s, name) > 0, "above zero")
+    check("series_limit", s.series_limit > 0, "above zero")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:
         raise ConfigError(

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Sequence
 
 import exporters.docker
+from exporters.beside import start_beside
 from exporters.sample import ContainerIdentity, RuntimeEvent
 from monitor.agent.metrics import AgentMetrics
 from monitor.agent.roster import Roster
@@ -47,6 +48,7 @@ class Events:
             daemon=True,
         )
         thread.start()
+        start_beside(self._metrics.exporter, exporters.docker.Questions(self._docker_host), self._stop)
         await asyncio.Event().wait()
 
     def stop(self) -> None:

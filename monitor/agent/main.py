@@ -13,6 +13,7 @@ from collections.abc import Coroutine
 from typing import Any
 
 from exporters.host import raise_descriptor_limit
+from exporters.shown import BadLabels, Shown, parse_labels
 from monitor.agent.docker import DockerEngine
 from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.events import Events
@@ -20,7 +21,7 @@ from monitor.agent.local import LocalState, LocalStateError
 from monitor.agent.metrics import AgentMetrics
 from monitor.agent.reports import Reports
 from monitor.agent.roster import Roster
-from monitor.agent.session import Session
+from monitor.agent.session import VERSION, Session
 from monitor.agent.task_cgroup import TaskCgroups
 from monitor.agent.telemetry import Telemetry
 from monitor.clock import SystemClock
@@ -41,7 +42,7 @@ def run(settings: Settings) -> int:
     os.umask(0o077)
     try:
         return asyncio.run(_main(settings))
-    except (LocalStateError, CredentialsError, OSError) as error:
+    except (BadLabels, LocalStateError, CredentialsError, OSError) as error:
         log.error("%s", error)
         return 1
 
@@ -91,7 +92,7 @@ async def _info(engine: DockerEngine) -> EngineInfo:
 async def _work(settings: Settings) -> None:
     clock = SystemClock()
     raise_descriptor_limit()  # each container keeps some fifteen files open
-    metrics = AgentMetrics(clock)
+    metrics = AgentMetrics(clock, Shown(parse_labels(settings.metric_labels), settings.series_limit))
     engine = DockerEngine(settings.docker_host, metrics.docker_call)
     local = LocalState(settings.state / "agent.sqlite")
     client = EcsClient(settings.endpoint, await _key(settings), settings.region)
@@ -118,6 +119,7 @@ async def _work(settings: Settings) -> None:
         # Docker is read before we register: the reports that follow tell the truth of this moment.
         await roster.restore()
         await session.register()
+        metrics.is_agent(settings.cluster, session.instance_arn.rsplit("/", 1)[-1], VERSION, info.version)
         roster.reports = reports
         for worker in list(roster.workers.values()):
             roster.changed(worker)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Any
 
 import uvicorn
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from exporters.docker import identity
 from exporters.exporter import Exporter
-from exporters.names import CONTAINER_LABELS
-from exporters.render import CONTENT_TYPE, render
+from exporters.form import Answer, Form, negotiate, pack
+from exporters.metric import CONTAINER_LABELS
+from exporters.render import exposition, own_registry, written
+from exporters.shown import Shown
 from monitor.agent.engine import ContainerView
 from monitor.clock import Clock
 
@@ -23,10 +25,16 @@ Message = MutableMapping[str, Any]
 
 
 class AgentMetrics:
-    def __init__(self, clock: Clock) -> None:
-        self.exporter = Exporter(now=clock.now)
+    def __init__(self, clock: Clock, shown: Shown | None = None) -> None:
+        self.exporter = Exporter(now=clock.now, shown=shown)
         self.is_connected: Callable[[], bool] = lambda: False
-        self._registry = r = CollectorRegistry()
+        self._registry = r = own_registry()
+        self._info = Gauge(
+            "ecs_agent_info",
+            "Who the agent is; always 1.",
+            ("cluster", "container_instance", "version", "docker_version"),
+            registry=r,
+        )
         self._docker = Histogram(
             "ecs_agent_docker_request_duration_seconds",
             "Docker calls, by operation.",
@@ -59,8 +67,15 @@ class AgentMetrics:
         if view.pid:
             self.exporter.track(identity(view.raw))
 
-    def exposition(self) -> bytes:
-        return render(self.exporter) + generate_latest(self._registry)
+    def is_agent(self, cluster: str, container_instance: str, version: str, docker_version: str) -> None:
+        """Who this is, for joins with what carries only Prometheus's own `instance` label."""
+        self._info.clear()
+        self._info.labels(cluster, container_instance, version, docker_version).set(1)
+
+    async def exposition(self, form: Form) -> Answer:
+        """Written in a thread: thousands of containers take longer than the loop may be held up."""
+        rest = written(self._registry, form)
+        return await asyncio.to_thread(exposition, self.exporter, form, rest)
 
     async def serve(self, host: str, port: int) -> None:
         """For ever."""
@@ -70,10 +85,17 @@ class AgentMetrics:
                 return
             await receive()
             found = scope["path"] == "/metrics" and scope["method"] in ("GET", "HEAD")
-            body = self.exposition() if found else b"Metrics are at /metrics\n"
-            headers = [(b"content-type", CONTENT_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+            asked = dict(scope["headers"])
+            if found:
+                form = negotiate(_text(asked.get(b"accept")), _text(asked.get(b"accept-encoding")))
+                answer = await self.exposition(form)
+            else:
+                answer = pack(b"Metrics are at /metrics\n", Form())
+            headers = [(n.lower().encode(), v.encode()) for n, v in answer.headers.items()]
             await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
-            await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+            await send(
+                {"type": "http.response.body", "body": answer.body if scope["method"] != "HEAD" else b""}
+            )
 
         config = uvicorn.Config(
             app, host=host, port=port, log_config=None, access_log=False, lifespan="off", ws="none"
@@ -83,6 +105,10 @@ class AgentMetrics:
         await server.serve()
         if not server.started:
             raise OSError(f"cannot listen on {host}:{port}; is another agent running?")
+
+
+def _text(header: bytes | None) -> str:
+    return (header or b"").decode("latin-1")
 
 
 class _Restarts(Collector):

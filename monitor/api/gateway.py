@@ -196,6 +196,8 @@ class Gateway:
         if outcome.wait_seconds:
             await self._until_ready(outcome)
             outcome = function(context, call.params)
+        if outcome.missed_events:
+            self._metrics.events_missed(outcome.missed_events)
         if outcome.changes:
             committed = self._store.commit(outcome.changes)
             body = outcome.view(self._store.state)

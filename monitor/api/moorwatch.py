@@ -86,15 +86,22 @@ def list_events(ctx: Context, params: Params) -> Outcome:
     chunk = found[:limit]
     last = max(chunk[-1].seq if len(found) > limit else ctx.state.seq, after)
     shown = [{"seq": e.seq, **envelope(e)} if as_envelopes else _event(e) for e in chunk]
-    body = {"events": shown, "last": last}
+    missed = _missed(ctx.state, after)
+    body = {"events": shown, "last": last, **({"missed": missed} if missed else {})}
     if not wait or not after or chunk:
-        return answer(body)
+        return Outcome(lambda _: body, missed_events=missed)
 
     def is_ready(state: State) -> bool:
         newer = itertools.takewhile(lambda e: e.seq > after, reversed(state.events))
         return any(wanted(e) for e in newer)
 
     return Outcome(lambda _: body, is_ready=is_ready, wait_seconds=float(wait))
+
+
+def _missed(state: State, after: int) -> int:
+    """Events after `after` that have left memory: the reader was too slow, or away."""
+    oldest = state.events[0].seq if state.events else state.seq + 1
+    return max(0, oldest - after - 1) if after and after <= state.seq else 0
 
 
 def _filter(ctx: Context, params: Params, is_published: bool) -> Callable[[Event], bool]:

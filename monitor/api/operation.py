@@ -33,12 +33,14 @@ class Ids(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again."""
+    """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again.
+    `missed_events`: those the reader asked for too late."""
 
     view: View
     changes: tuple[Change, ...] = ()
     is_ready: Callable[[State], bool] | None = None
     wait_seconds: float = 0.0
+    missed_events: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,8 @@ def _follow(api: Api, only: Item, after: int, as_json: bool) -> None:
             continue
         is_told = False
         found = page.get("events") or []
+        if page.get("missed"):
+            click.echo(f"moorwatch: {page['missed']} events were missed: they had left memory", err=True)
         seqs = [int(event["seq"]) for event in found]
         for event in found:
             _show(event, as_json)

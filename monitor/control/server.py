@@ -57,7 +57,8 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
     store.announce = Announcer(clock, ids)
     try:
         await _ensure_cluster(store, settings.cluster, home, clock)
-        metrics = ControlMetrics(store.state, home)
+        metrics = ControlMetrics(store.state, home, clock.now)
+        store.on_durable = metrics.committed
         schedule = Schedule(
             store, clock, ids, metrics, settings.task_retention_seconds, settings.healthy_after_seconds
         )

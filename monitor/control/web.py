@@ -25,7 +25,7 @@ from monitor.wire.http import MAX_BODY_BYTES, Request
 
 log = logging.getLogger("moorwatch.web")
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+MOST_HEADER = 2000
 WELCOME = """Moorwatch control plane: the Amazon ECS API on this machine.
 
 Point a client at it:  eval "$(moorwatch env)"  then  aws ecs list-services
@@ -82,8 +82,11 @@ def application(
     async def welcome(_: HttpRequest) -> HttpResponse:
         return PlainTextResponse(WELCOME)
 
-    async def scrape(_: HttpRequest) -> HttpResponse:
-        return HttpResponse(metrics.render(), headers={"content-type": CONTENT_TYPE})
+    async def scrape(request: HttpRequest) -> HttpResponse:
+        asked = request.headers
+        accept, encoding = asked.get("accept", ""), asked.get("accept-encoding", "")
+        body, headers = await metrics.render(accept[:MOST_HEADER], encoding[:MOST_HEADER])
+        return HttpResponse(body, headers=headers)
 
     async def healthz(_: HttpRequest) -> HttpResponse:
         return PlainTextResponse("ok\n")

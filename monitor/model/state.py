@@ -80,13 +80,13 @@ _EMPTY: MappingProxyType[str, Task] = MappingProxyType({})
 _NONE: MappingProxyType[str, int] = MappingProxyType({})
 
 
-# Told of every put of a task: the task before (None when new) and after.
-TaskListener = Callable[[Task | None, Task], None]
+# Told of every put of an object of one kind: the object before (None when new) and after.
+Listener = Callable[[Any, Any], None]
 
 
 class State:
     def __init__(self) -> None:
-        self.task_listeners: list[TaskListener] = []
+        self._listeners: dict[type[Any], list[Listener]] = {}
         self.version = 0
         self.seq = 0
         self.clusters: dict[str, Cluster] = {}
@@ -231,7 +231,18 @@ class State:
             kept = self._service_events.setdefault(event.service_arn, deque(maxlen=SERVICE_EVENTS_KEPT))
             kept.append(event)
 
+    def listen(self, kind: type[Any], listener: Listener) -> None:
+        """Tell of each put of an object of the kind, once it is in."""
+        self._listeners.setdefault(kind, []).append(listener)
+
     def _put(self, entity: Entity) -> None:
+        listeners = self._listeners.get(type(entity))
+        old = self.table(type(entity)).get(entity.key) if listeners else None
+        self._index(entity)
+        for listener in listeners or ():
+            listener(old, entity)
+
+    def _index(self, entity: Entity) -> None:
         match entity:
             case Task():
                 self._put_task(entity)
@@ -281,8 +292,6 @@ class State:
             self.stopped.append(task.arn)
         if task.desired != RUNNING and not task.settled:
             self.unsettled[task.arn] = task
-        for listener in self.task_listeners:
-            listener(old, task)
 
     def _unindex(self, task: Task) -> None:
         self.unsettled.pop(task.arn, None)

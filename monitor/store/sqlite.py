@@ -15,6 +15,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,9 @@ class SqliteStore:
         self._last: asyncio.Future[None] | None = None
         self._is_closed = False
         self.announce: Announce = _as_they_are
+        self.on_durable: Callable[[float], None] = lambda _: (
+            None
+        )  # seconds from a commit to its being on disk
         self._thread = threading.Thread(target=self._write_forever, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -72,6 +76,8 @@ class SqliteStore:
         _check(changes)
         applied = self.state.apply(changes)
         done: asyncio.Future[None] = self._loop.create_future()
+        started = time.perf_counter()
+        done.add_done_callback(lambda _: self.on_durable(time.perf_counter() - started))
         # A waiter that went away (a client hung up) must not turn a failed write into a stray warning.
         done.add_done_callback(lambda f: f.cancelled() or f.exception())
         self._last = done

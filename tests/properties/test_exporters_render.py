@@ -8,6 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporters import names
 from exporters.exporter import Exporter
+from exporters.metric import CONTAINER_LABELS
 from exporters.render import render
 from exporters.sample import ContainerIdentity, Interface, Sample
 from exporters.tracked import Reader
@@ -63,7 +64,7 @@ def test_what_is_rendered_is_read_back(
         for s in family.samples
     }
     for name, service, values, interfaces in containers:
-        who = {**dict.fromkeys(names.CONTAINER_LABELS, ""), "service": service, "container": name}
+        who = {**dict.fromkeys(CONTAINER_LABELS, ""), "service": service, "container": name}
         for field, metric in names.SAMPLE_METRICS.items():
             assert found.get((metric.name, tuple(sorted(who.items())))) == values[field]
         for interface in interfaces:

@@ -113,7 +113,7 @@ class Control:
         self.sim, ids = sim, SeededIds(seed)
         self.store = self.store_class(sim.disk, sim.write_delay, Announcer(sim.clock, ids))
         self.store.on_change = sim.check_changes
-        metrics = ControlMetrics(self.store.state, SCOPE)
+        metrics = ControlMetrics(self.store.state, SCOPE, sim.clock.now)
         self.intake = Intake(self.store, sim.clock, ids)
         self.sessions = Sessions(self.store, self.intake, sim.clock, ids, SILENCE_SECONDS, GRACE_SECONDS)
         self.schedule = self.schedule_class(self.store, sim.clock, ids, metrics, 3600.0)

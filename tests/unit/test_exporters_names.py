@@ -10,8 +10,10 @@ import pytest
 
 from exporters import names
 from exporters.__main__ import main, parser
+from exporters.rare import Rare
 from exporters.sample import ContainerIdentity, Interface, Sample
 from exporters.tracked import Counts
+from exporters.usage import Usage
 
 METRICS_PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
 
@@ -43,7 +45,10 @@ def test_each_column_of_the_exposition_has_its_field() -> None:
     unshown = {"at", "container_id", "network", "oom_kills"}  # OOM kills are counted per service instead
     assert set(names.SAMPLE_METRICS) == set(Sample._fields) - unshown
     assert set(names.NETWORK_METRICS) == set(Interface._fields) - {"name"}
-    assert set(names.GROUP_METRICS) == {f.name for f in fields(Counts)}
+    shown_elsewhere = {"by_code", "last_exit_code", "since"}
+    assert set(names.GROUP_METRICS) == {f.name for f in fields(Counts)} - shown_elsewhere
+    assert tuple(names.USAGE_METRICS) == Usage._fields
+    assert set(names.RARE_METRICS) == set(Rare._fields) - {"sockets"}
     assert set(names.IDENTITY_METRICS) <= {f.name for f in fields(ContainerIdentity)}
 
 
@@ -75,6 +80,10 @@ def test_listen(text: str, meant: tuple[str, int]) -> None:
         ("--listen", "foo", "like 127.0.0.1:4582"),
         ("--listen", "localhost:80", "must be an IP address and a port"),
         ("--listen", "127.0.0.1:70000", "must be an IP address and a port"),
+        ("--labels", "a.b,a_b", "would both be shown as label_a_b"),
+        ("--labels", ",".join(f"l{n}" for n in range(21)), "at most 20 labels"),
+        ("--series-limit", "0", "whole number from 1 on"),
+        ("--series-limit", "many", "whole number from 1 on"),
         ("--interval", "0", "seconds from 0.1 to 3600"),
         ("--interval", "nan", "seconds from 0.1 to 3600"),
         ("--interval", "soon", "seconds from 0.1 to 3600"),

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from dataclasses import replace
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporters import names
 from exporters.exporter import Exporter
-from exporters.render import CONTENT_TYPE, exposition, render
+from exporters.form import Form, negotiate
+from exporters.metric import GROUP_LABELS
+from exporters.rare import Rare, Sockets
+from exporters.render import SERIES_A_CONTAINER, exposition, own_registry, render, written
 from exporters.sample import ContainerIdentity, Interface, RuntimeEvent, Sample
+from exporters.shown import Shown
 from exporters.tracked import Reader
 
 ECS = "com.amazonaws.ecs."
@@ -35,7 +41,7 @@ LABELS = {
     "task": "t1",
     "container": "app",
 }
-GROUP = {name: LABELS[name] for name in names.GROUP_LABELS}
+GROUP = {name: LABELS[name] for name in GROUP_LABELS}
 
 
 def who(container_id: str = "a", **more: object) -> ContainerIdentity:
@@ -62,11 +68,13 @@ class _One:
         """Nothing is held."""
 
 
-def exporter_of(*identities: ContainerIdentity, sample: Sample = SAMPLE) -> Exporter:
+def exporter_of(
+    *identities: ContainerIdentity, sample: Sample = SAMPLE, shown: Shown | None = None
+) -> Exporter:
     def open_reader(identity: ContainerIdentity, _: bool) -> Reader:
         return _One(sample._replace(container_id=identity.id))
 
-    exporter = Exporter(now=lambda: 100.0, open_reader=open_reader)
+    exporter = Exporter(now=lambda: 100.0, open_reader=open_reader, shown=shown)
     for identity in identities:
         exporter.track(identity)
     return exporter
@@ -183,7 +191,114 @@ def test_the_exporter_tells_of_itself() -> None:
     assert all(math.isfinite(value) for value in found.values())
 
 
-def test_exposition_gives_the_content_type_of_the_text_format() -> None:
-    body, kind = exposition(exporter_of())
-    assert kind == CONTENT_TYPE == "text/plain; version=0.0.4; charset=utf-8"
+def scrape(exporter: Exporter, accept: str = "", encoding: str = "") -> tuple[dict[str, str], bytes]:
+    form = negotiate(accept, encoding)
+    answer = exposition(exporter, form, written(own_registry(), form))
+    return answer.headers, answer.body
+
+
+PROMETHEUS_ACCEPTS = (
+    "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+
+
+def test_the_text_format_is_what_anyone_gets_who_asks_for_nothing_else() -> None:
+    headers, body = scrape(exporter_of())
+    assert headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert int(headers["Content-Length"]) == len(body)
     assert body.endswith(b"\n")
+    assert b"# EOF" not in body
+    assert b"process_resident_memory_bytes" in body
+
+
+def test_openmetrics_says_the_same_as_the_text_format() -> None:
+    exporter = exporter_of(who(has_health_check=True, health="healthy"))
+    exporter.on_event(RuntimeEvent("die", "z", 50.0, exit_code=137, labels=who().labels))
+    exporter.took_rare("a", Rare(4096, 2, 1024, 0.5, 0, (Sockets("tcp", "inuse", 3),)))
+    headers, body = scrape(exporter, PROMETHEUS_ACCEPTS)
+    assert headers["Content-Type"] == "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    assert body.endswith(b"# EOF\n")
+    found: dict[Key, float] = {}
+    units = {}
+    for family in openmetrics_families(body.decode()):
+        units[family.name] = family.unit
+        found |= {key(s.name, s.labels): s.value for s in family.samples}
+    as_text = {
+        k: v
+        for k, v in read_back(exporter).items()
+        if not k[0].startswith(("ecs_host_", "ecs_exporter_render"))  # these change by themselves
+    }
+    assert {k: found.get(k) for k in as_text} == as_text
+    assert units["ecs_container_cpu_seconds"] == "seconds"
+    assert found[key("ecs_container_exits_created", GROUP)] == 100.0
+
+
+def test_what_is_long_is_sent_in_gzip_to_those_who_take_it() -> None:
+    headers, body = scrape(exporter_of(who()), encoding="gzip")
+    assert headers["Content-Encoding"] == "gzip"
+    assert int(headers["Content-Length"]) == len(body)
+    assert b"ecs_container_cpu_seconds_total" in gzip.decompress(body)
+
+
+@pytest.mark.parametrize(
+    ("accept", "encoding", "meant"),
+    [
+        ("", "", (False, False)),
+        ("*/*", "deflate, gzip;q=1.0", (False, True)),
+        ("application/openmetrics-text", "identity", (True, False)),
+        ("application/openmetrics-text; version=1.0.0", "", (True, False)),
+        ("application/openmetrics-text; version=0.0.1", "", (False, False)),
+        ("text/plain;version=0.0.4", "GZIP", (False, True)),
+        ("nonsense;;,;version=,", ";;,", (False, False)),
+        ("x," * 100_000, "gzip" * 100_000, (False, False)),
+    ],
+)
+def test_negotiation(accept: str, encoding: str, meant: tuple[bool, bool]) -> None:
+    form = negotiate(accept, encoding)
+    assert (form.is_openmetrics, form.is_gzip) == meant
+
+
+def test_labels_that_are_named_are_shown_on_the_info_alone() -> None:
+    identity = who()
+    labels = {**identity.labels, "com.example/team": 'core "A"' + "x" * 500}
+    exporter = exporter_of(who(labels=labels), shown=Shown(("com.example/team", "stage")))
+    carrying = [
+        (s.name, s.labels)
+        for f in text_string_to_metric_families(render(exporter).decode())
+        for s in f.samples
+        if any(name.startswith("label_") for name in s.labels)
+    ]
+    ((name, found),) = carrying
+    assert name == "ecs_container_info"
+    assert (found["label_stage"], found["label_com_example_team"]) == ("", 'core "A"' + "x" * 120)
+
+
+def test_containers_beyond_the_limit_of_series_are_left_out_and_counted() -> None:
+    exporter = exporter_of(
+        *(ContainerIdentity(id=n, name=n, image="", pid=1) for n in ("a", "b", "c")),
+        shown=Shown(series=2 * SERIES_A_CONTAINER),
+    )
+    render(exporter)
+    found = read_back(exporter)
+    seen = {dict(labels)["container"] for name, labels in found if name == "ecs_container_info"}
+    assert seen == {"a", "b"}
+    assert found[key("ecs_exporter_dropped_series_total")] == 2 * SERIES_A_CONTAINER
+
+
+def test_exit_codes_are_counted_and_the_last_is_told() -> None:
+    exporter = exporter_of()
+    for code in (0, 137, 137, 3):
+        exporter.on_event(RuntimeEvent("die", "z", 50.0, exit_code=code, labels=who().labels))
+    found = read_back(exporter)
+    by_code = {
+        dict(labels)["exit_code"]: v
+        for (n, labels), v in found.items()
+        if n == "ecs_container_exits_by_code_total"
+    }
+    assert by_code == {"0": 1, "137": 2, "3": 1}
+    assert found[key("ecs_container_last_exit_code", GROUP)] == 3
+
+
+def test_the_form_that_nobody_asked_for_is_text() -> None:
+    assert render(exporter_of()).splitlines()[0] == render(exporter_of(), Form()).splitlines()[0]

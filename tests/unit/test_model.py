@@ -293,7 +293,7 @@ def test_a_cluster_without_an_instance_uses_the_shared_ones_of_its_scope(world: 
 
 def test_listeners_hear_each_task_before_and_after(world: World) -> None:
     heard: list[tuple[str, str]] = []
-    world.state.task_listeners.append(lambda old, new: heard.append((old.last if old else "", new.last)))
+    world.state.listen(Task, lambda old, new: heard.append((old.last if old else "", new.last)))
     world.call("RunTask", taskDefinition="web:2")
     world.obey()
     assert heard == [("", "PENDING"), ("PENDING", "RUNNING")]
