@@ -160,7 +160,7 @@ def test_instances_by_state(world: Measured) -> None:
 
 
 def test_a_reader_that_comes_too_late_is_told_how_much_it_missed(world: Measured) -> None:
-    happened = Event(at=world.now, kind="service", cluster_arn=CLUSTER, message="something")
+    happened = Event(id="e", at=world.now, kind="service", cluster_arn=CLUSTER, message="something")
     world.commit([Log(happened)] * (states.EVENTS_IN_MEMORY + 50))
     oldest = world.state.events[0].seq
     answer = world.call("ListEvents", api="moorwatch", after=10, limit=EVENTS_PAGE)
