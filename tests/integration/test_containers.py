@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -81,7 +82,11 @@ def stop(ecs: Any, arn: str) -> dict[str, Any]:
 def of_task(api: docker.APIClient, arn: str) -> dict[str, dict[str, Any]]:
     """Container name → `docker inspect`, of all containers of the task."""
     found = api.containers(all=True, filters={"label": [f"{TASK}={arn}"]})
-    return {c["Labels"][NAME]: api.inspect_container(c["Id"]) for c in found}
+    inspected = {}
+    for c in found:
+        with contextlib.suppress(docker.errors.NotFound):  # removed since it was listed
+            inspected[c["Labels"][NAME]] = api.inspect_container(c["Id"])
+    return inspected
 
 
 def log(api: docker.APIClient, arn: str, name: str = "app") -> str:
