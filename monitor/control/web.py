@@ -8,12 +8,13 @@ import logging
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from monitor.api.gateway import Authenticator, Gateway
+from monitor.control.discovery import targets
 from monitor.control.intake import Intake
 from monitor.control.sessions import Sessions
 from monitor.instrument import ControlMetrics
@@ -30,6 +31,7 @@ WELCOME = """Moorwatch control plane: the Amazon ECS API on this machine.
 
 Point a client at it:  eval "$(moorwatch env)"  then  aws ecs list-services
 Metrics:               /metrics
+Scrape targets:        /sd/prometheus  (Prometheus's http_sd)
 """
 
 
@@ -88,6 +90,9 @@ def application(
         body, headers = await metrics.render(accept[:MOST_HEADER], encoding[:MOST_HEADER])
         return HttpResponse(body, headers=headers)
 
+    async def discover(_: HttpRequest) -> HttpResponse:
+        return JSONResponse(targets(state))
+
     async def healthz(_: HttpRequest) -> HttpResponse:
         return PlainTextResponse("ok\n")
 
@@ -126,6 +131,7 @@ def application(
             Route("/", aws, methods=["POST"]),
             Route("/metrics", scrape),
             Route("/healthz", healthz),
+            Route("/sd/prometheus", discover),
             WebSocketRoute("/acs/ws", acs),
             WebSocketRoute("/tcs/ws", tcs),
         ]
