@@ -24,7 +24,7 @@ BOARD = Board(
                 ),
                 number(
                     "Last look",
-                    "Time since the scheduler last looked at the state; it looks at least every half minute.",
+                    "Time since the scheduler last looked at the state; it looks at least every five seconds.",
                     "s",
                     Query(f"time() - max(ecs_scheduler_last_loop_timestamp_seconds{{{JOB}}})"),
                     ((None, "green"), (45, "yellow"), (60, "red")),

@@ -17,13 +17,13 @@ import promql_parser
 import pytest
 from jsonschema import Draft7Validator
 
-from dashboards.__main__ import JSON
-from dashboards.board import TITLES, files
-from dashboards.boards import BOARDS
+from dashboards.__main__ import ROOT, made, stale
+from dashboards.board import TITLES
 from dashboards.queries import FOREIGN, Query, UnknownMetric, series
 from exporters import names
 from monitor.model.stop import CLASSES
 
+JSON = ROOT / "dashboards" / "json"
 SCHEMAS = Path(__file__).parent / "schemas"
 BUILT_IN = {
     "$__rate_interval": "5m",
@@ -94,9 +94,11 @@ def selectors_of(expr: str) -> list[tuple[Any, str]]:
 # -- the files ---------------------------------------------------------------------------------------------
 
 
-def test_the_committed_boards_are_the_generated_ones() -> None:
-    found = {path.name: path.read_text() for path in JSON.glob("*.json")}
-    assert found == files(BOARDS), "run: python -m dashboards"
+def test_what_is_committed_is_what_the_code_makes() -> None:
+    generated = made()
+    found = {name: (ROOT / name).read_text() for name in generated}
+    assert found == generated, "run: python -m dashboards"
+    assert stale(ROOT, generated) == []
 
 
 def test_there_are_seven() -> None:
