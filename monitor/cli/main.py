@@ -13,7 +13,7 @@ from importlib import metadata
 
 import click
 
-from monitor.cli import alarm, doctor, events, run, status, why
+from monitor.cli import alarm, doctor, events, grafana, run, status, why
 from monitor.cli.api import ApiUnreachable
 from monitor.cli.docker_api import DockerRefused, DockerUnreachable
 from monitor.cli.dockerd import NoDocker
@@ -66,6 +66,7 @@ for command in (
     events.events,
     doctor.doctor,
     alarm.alarm,
+    grafana.grafana,
 ):
     cli.add_command(command)
 
