@@ -10,11 +10,12 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down test check format lock bench-replace bench-services bench-scheduler soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check format lock bench-replace bench-services bench-scheduler soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
 	@echo 'make down           stop what `make up` started'
+	@echo 'make prometheus     run Prometheus and Alertmanager with our rules until Ctrl-C'
 	@echo 'make test           set up, check and run every test'
 	@echo 'make check          format, lint, types and import contracts'
 	@echo 'make format         rewrite the sources in the house format'
@@ -65,6 +66,11 @@ up: system venv
 
 down: venv
 	@$(MOORWATCH) down
+
+# Prometheus with our rules and Alertmanager beside it, until Ctrl-C.
+prometheus:
+	@sh deploy/system.sh --prometheus
+	@exec sh deploy/prometheus/run.sh
 
 # -- quality -------------------------------------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from grafana_client.api import GrafanaApi
-from grafana_client.client import GrafanaException, GrafanaTimeoutError
+from grafana_client.client import GrafanaException
+from requests.exceptions import Timeout
 
 from dashboards import provision, rules
 
@@ -39,11 +40,10 @@ def push(
     url: str, token: str, prometheus: str, is_dry_run: bool = False, base: str = rules.RUNBOOKS
 ) -> Iterator[Change]:
     """One change after the other. Raises PushFailed, with what came before it done."""
+    grafana = GrafanaApi.from_url(url, credential=token, timeout=TIMEOUT_SECONDS)
     try:
-        yield from _Push(
-            GrafanaApi.from_url(url, credential=token, timeout=TIMEOUT_SECONDS), is_dry_run
-        ).everything(prometheus, base)
-    except GrafanaTimeoutError as error:
+        yield from _Push(grafana, is_dry_run).everything(prometheus, base)
+    except Timeout as error:
         raise PushFailed(f"Grafana at {url} does not answer within {TIMEOUT_SECONDS:g} s") from error
     except GrafanaException as error:
         raise PushFailed(_advice(url, error)) from error
@@ -51,6 +51,8 @@ def push(
         raise PushFailed(f"{url} does not answer as Grafana does: is that its address?") from error
     except OSError as error:
         raise PushFailed(f"Grafana at {url} cannot be reached: {_reason(error)}") from error
+    finally:
+        grafana.client.s.close()
 
 
 def _reason(error: BaseException) -> str:

@@ -2,7 +2,8 @@
 # Install the system parts Moorwatch needs, from Debian's or Ubuntu's own packages, when they are missing.
 #
 #   sh deploy/system.sh                 what running needs: a Docker engine, a static busybox
-#   sh deploy/system.sh --tests         the same, and prometheus with promtool
+#   sh deploy/system.sh --tests         the same, and Prometheus with promtool, Alertmanager
+#   sh deploy/system.sh --prometheus    only: Prometheus and Alertmanager, for `make prometheus`
 #   sh deploy/system.sh --venv PYTHON   only: can PYTHON make a virtual environment?
 #   sh deploy/system.sh --dry-run ...   say what would be done, change nothing
 #
@@ -12,10 +13,11 @@
 # not know, 4 needs root.
 set -eu
 
-tests='' dry='' python='' only_venv=''
+tests='' dry='' python='' only_venv='' only_prometheus=''
 while [ $# -gt 0 ]; do
     case "$1" in
     --tests) tests=yes ;;
+    --prometheus) only_prometheus=yes ;;
     --dry-run) dry=yes ;;
     --venv)
         only_venv=yes
@@ -23,7 +25,7 @@ while [ $# -gt 0 ]; do
         [ $# -ge 2 ] && shift
         ;;
     *)
-        echo "usage: sh deploy/system.sh [--dry-run] [--tests | --venv PYTHON]" >&2
+        echo "usage: sh deploy/system.sh [--dry-run] [--tests | --prometheus | --venv PYTHON]" >&2
         exit 2
         ;;
     esac
@@ -74,6 +76,9 @@ need_prometheus() {
     if ! has prometheus || ! has promtool; then
         packages="$packages prometheus"
     fi
+    if ! has prometheus-alertmanager && ! has alertmanager; then
+        packages="$packages prometheus-alertmanager"
+    fi
 }
 
 by_hand() {
@@ -82,7 +87,8 @@ by_hand() {
         case "$package" in
         docker.io) complain "  a Docker engine 20.10 or later (dockerd and iptables on the PATH)" ;;
         busybox-static) complain "  busybox, statically linked, as 'busybox' on the PATH (the demo's image is made of it)" ;;
-        prometheus) complain "  Prometheus 2.42 or later (prometheus and promtool on the PATH; only tests use it)" ;;
+        prometheus) complain "  Prometheus 2.42 or later (prometheus and promtool on the PATH)" ;;
+        prometheus-alertmanager) complain "  Alertmanager 0.25 or later (alertmanager and amtool on the PATH)" ;;
         *-venv) complain "  the venv and ensurepip modules of $python" ;;
         *) complain "  $package" ;;
         esac
@@ -95,6 +101,8 @@ by_hand() {
 packages=''
 if [ -n "$only_venv" ]; then
     need_venv
+elif [ -n "$only_prometheus" ]; then
+    need_prometheus
 else
     need_docker
     need_busybox
@@ -116,7 +124,7 @@ fi
 
 # -- install them, starting nothing --------------------------------------------------------------------
 
-services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service'
+services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service prometheus-alertmanager.service'
 enabled() { [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$1" 2>/dev/null; }
 before=' '
 for service in $services; do

@@ -94,6 +94,7 @@ _V2 = {
     "io": ("io.stat",),
     "pids": ("pids.current",),
 }
+_TASK_CPU = "task cpu.stat"
 _PRESSURE = ("cpu.pressure", "memory.pressure", "io.pressure")  # v2, and the v2 side of a hybrid
 
 
@@ -177,6 +178,7 @@ class CgroupReader:
         self._lock = threading.Lock()
         self._is_closed = False
         self._memory_ceiling = 0  # v2: the lowest limit of the cgroups above; 0: none
+        self.quota_cores = 0.0  # CPU ceiling in force: the container's own, or its task's; 0: none
         process = proc / str(identity.pid)
         try:
             listed = parse.parse_proc_cgroup((process / "cgroup").read_text())
@@ -210,11 +212,21 @@ class CgroupReader:
             if files[0][1] not in self._files and unified is not None:
                 for name in _V2[part]:
                     self._open(name, unified / name)
+        folder = hierarchies.folder("cpu", paths["cpu"]) if "cpu" in paths else unified
+        if folder is not None:
+            self._find_quota(folder)
         if unified is not None:
             for name in _PRESSURE:
                 self._open(name, unified / name)
             if "memory.max" in self._files:
                 self._memory_ceiling = _lowest_limit(unified.parent)
+
+    def _find_quota(self, folder: Path) -> None:
+        """An ECS task's CPU is a quota on the cgroup above its containers': what holds them back is told there."""
+        self.quota_cores = _quota(folder)
+        if not self.quota_cores and (above := _quota(folder.parent)):
+            self.quota_cores = above
+            self._open(_TASK_CPU, folder.parent / "cpu.stat")
 
     def _open(self, name: str, path: Path) -> None:
         """Keep a file that can be read; what this kernel has not stays None in samples."""
@@ -296,7 +308,8 @@ class CgroupReader:
 
     def _cpu_v1(self) -> _Cpu:
         user, system = self._pick(_V1_TICKS, "cpuacct.stat")
-        periods, throttled, throttled_time = self._pick(_V1_QUOTA, "cpu.stat")
+        quota = _TASK_CPU if _TASK_CPU in self._files else "cpu.stat"
+        periods, throttled, throttled_time = self._pick(_V1_QUOTA, quota)
         return (
             _per(self._number("cpuacct.usage"), NANOSECONDS),
             _per(user, _TICKS),
@@ -308,6 +321,8 @@ class CgroupReader:
 
     def _cpu_v2(self) -> _Cpu:
         usage, user, system, periods, throttled, throttled_time = self._pick(_V2_CPU, "cpu.stat")
+        if _TASK_CPU in self._files:
+            *_, periods, throttled, throttled_time = self._pick(_V2_CPU, _TASK_CPU)
         return (
             _per(usage, MICROSECONDS),
             _per(user, MICROSECONDS),
@@ -421,6 +436,19 @@ def _read_once(path: Path) -> bytes:
         return os.pread(fd, READ_BYTES, 0)
     finally:
         os.close(fd)
+
+
+def _quota(folder: Path) -> float:
+    """The CPU ceiling of a cgroup in cores, 0: none."""
+    try:
+        if (unified := folder / "cpu.max").exists():
+            quota, _, period = unified.read_text().partition(" ")
+        else:
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        return max(0.0, int(quota) / int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return 0.0  # "max", no such file, or not to be read: no ceiling that we know of
 
 
 def _lowest_limit(folder: Path) -> int:

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from exporters import cgroups, host
@@ -92,6 +93,8 @@ class Exporter:
             reader = self.stats.open(identity)
         except Gone:
             return  # it was shorter-lived than the question
+        if reader.quota_cores:
+            identity = replace(identity, cpu_quota_cores=reader.quota_cores)
         fresh = Tracked(identity, reader)
         self._first_look(fresh)
         with self._lock:

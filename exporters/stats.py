@@ -105,6 +105,8 @@ _COUNTERS = ("bytes", "packets", "errors", "dropped")
 class StatsReader:
     """One container's newest answer, in the form of a reader."""
 
+    quota_cores = 0.0
+
     def __init__(self, owner: StatsPoller, container_id: str) -> None:
         self._owner, self._id = owner, container_id
 

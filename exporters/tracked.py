@@ -18,6 +18,11 @@ CODES_KEPT = 64  # of one group; a program has few
 class Reader(Protocol):
     """Where a container's samples come from."""
 
+    @property
+    def quota_cores(self) -> float:
+        """The CPU ceiling in force, also of the task's cgroup; 0: none, or not known."""
+        ...
+
     def read(self, at: float) -> Sample:
         """Raises Gone, Unreadable, BadFile (of exporters.cgroups and exporters.parse)."""
         ...

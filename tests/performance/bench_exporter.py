@@ -105,6 +105,8 @@ def bench_rendering(sample: Sample, containers: int, rounds: int) -> None:
 class _Recorded:
     """A reader that always gives one and the same sample."""
 
+    quota_cores = 0.0
+
     def __init__(self, container_id: str, sample: Sample) -> None:
         self._sample = sample._replace(container_id=container_id)
 

@@ -23,6 +23,8 @@ COUNTERS = st.integers(0, 2**63)
 
 
 class _One:
+    quota_cores = 0.0
+
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
 

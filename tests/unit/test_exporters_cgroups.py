@@ -26,6 +26,10 @@ def who(pid: int = trees.PID, network_mode: str = "bridge") -> ContainerIdentity
     )
 
 
+def reader_of(root: Path, proc: Path) -> CgroupReader:
+    return CgroupReader(who(), root, proc)
+
+
 def sample_of(
     root: Path, proc: Path, identity: ContainerIdentity | None = None, keep_open: bool = True
 ) -> Sample:
@@ -114,6 +118,41 @@ def test_v2_every_fact(tmp_path: Path, keep_open: bool) -> None:
         io_stalled_seconds=0.25,
         network=(ETH0,),
     )
+
+
+def test_v1_a_task_s_quota_holds_its_containers_back(tmp_path: Path) -> None:
+    root, proc = trees.v1_tree(tmp_path)
+    own = next((root / "cpu").rglob(f"*{trees.CONTAINER}*"))
+    trees.write(own, {"cpu.cfs_quota_us": "-1\n", "cpu.cfs_period_us": "100000\n"})
+    reader = reader_of(root, proc)
+    assert (reader.quota_cores, reader.read(100.0).cpu_throttled_periods) == (0.0, 50)
+    reader.close()
+    above = {"cpu.cfs_quota_us": "25000\n", "cpu.cfs_period_us": "100000\n"}
+    trees.write(
+        own.parent, {**above, "cpu.stat": "nr_periods 9\nnr_throttled 7\nthrottled_time 2000000000\n"}
+    )
+    reader = reader_of(root, proc)
+    found = reader.read(100.0)
+    assert (reader.quota_cores, found.cpu_periods, found.cpu_throttled_periods) == (0.25, 9, 7)
+    assert (found.cpu_throttled_seconds, found.cpu_seconds) == (2.0, 2.5)
+    reader.close()
+
+
+def test_v2_a_task_s_quota_holds_its_containers_back(tmp_path: Path) -> None:
+    root, proc = trees.v2_tree(tmp_path)
+    own = next(root.rglob(f"*{trees.CONTAINER}*"))
+    trees.write(own, {"cpu.max": "max 100000\n"})
+    text = "usage_usec 9000000\nuser_usec 1\nsystem_usec 1\nnr_periods 9\nnr_throttled 7\nthrottled_usec 2000000\n"
+    trees.write(own.parent, {"cpu.max": "50000 100000\n", "cpu.stat": text})
+    reader = reader_of(root, proc)
+    found = reader.read(100.0)
+    assert (reader.quota_cores, found.cpu_periods, found.cpu_throttled_periods) == (0.5, 9, 7)
+    assert (found.cpu_throttled_seconds, found.cpu_seconds) == (2.0, 2.5)
+    reader.close()
+    trees.write(own, {"cpu.max": "200000 100000\n"})  # its own goes before
+    reader = reader_of(root, proc)
+    assert (reader.quota_cores, reader.read(100.0).cpu_periods) == (2.0, 200)
+    reader.close()
 
 
 def test_hybrid_takes_pressure_from_the_v2_side(tmp_path: Path) -> None:

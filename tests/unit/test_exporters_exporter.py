@@ -59,6 +59,8 @@ class Script:
 
 
 class _Scripted:
+    quota_cores = 0.0
+
     def __init__(self, script: Script, container_id: str) -> None:
         self.script, self.container_id = script, container_id
 

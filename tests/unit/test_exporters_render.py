@@ -58,6 +58,8 @@ def who(container_id: str = "a", **more: object) -> ContainerIdentity:
 
 
 class _One:
+    quota_cores = 0.0
+
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
 
