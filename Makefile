@@ -10,13 +10,14 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down prometheus test check format lock bench-replace bench-services bench-scheduler soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
 	@echo 'make down           stop what `make up` started'
 	@echo 'make prometheus     run Prometheus and Alertmanager with our rules until Ctrl-C'
 	@echo 'make test           set up, check and run every test'
+	@echo 'make drawing        install and bundle the page that draws boards (the tests do it by themselves)'
 	@echo 'make check          format, lint, types and import contracts'
 	@echo 'make format         rewrite the sources in the house format'
 	@echo 'make lock           resolve the dependencies again into requirements*.lock'
@@ -87,6 +88,9 @@ format: venv-dev
 test: system-tests check
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+drawing: system-tests venv-dev
+	$(BIN)/python -m dashboards.drawing.build
+
 bench-replace: system venv-dev
 	$(BIN)/python -m tests.performance.bench_replace
 
@@ -112,5 +116,6 @@ lock: venv
 	  pyproject.toml deploy/build.in --output-file requirements-dev.lock
 
 clean:
+	rm -rf dashboards/drawing/node_modules dashboards/drawing/build
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

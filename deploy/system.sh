@@ -2,7 +2,7 @@
 # Install the system parts Moorwatch needs, from Debian's or Ubuntu's own packages, when they are missing.
 #
 #   sh deploy/system.sh                 what running needs: a Docker engine, a static busybox
-#   sh deploy/system.sh --tests         the same, and Prometheus with promtool, Alertmanager
+#   sh deploy/system.sh --tests         the same, and Prometheus, Alertmanager, a registry; chromium and npm to draw boards
 #   sh deploy/system.sh --prometheus    only: Prometheus and Alertmanager, for `make prometheus`
 #   sh deploy/system.sh --venv PYTHON   only: can PYTHON make a virtual environment?
 #   sh deploy/system.sh --dry-run ...   say what would be done, change nothing
@@ -81,6 +81,19 @@ need_prometheus() {
     fi
 }
 
+need_registry() {
+    has docker-registry || packages="$packages docker-registry"
+}
+
+# Boards are drawn by Grafana's component library, from npm, in a browser without a screen.
+need_drawing() {
+    if ! has chromium && ! has chromium-browser && ! has google-chrome-stable && ! has google-chrome; then
+        packages="$packages chromium"
+    fi
+    has node || packages="$packages nodejs"
+    has npm || packages="$packages npm"
+}
+
 by_hand() {
     complain "this is not Debian or Ubuntu, so install these by hand:"
     for package in $packages; do
@@ -89,6 +102,9 @@ by_hand() {
         busybox-static) complain "  busybox, statically linked, as 'busybox' on the PATH (the demo's image is made of it)" ;;
         prometheus) complain "  Prometheus 2.42 or later (prometheus and promtool on the PATH)" ;;
         prometheus-alertmanager) complain "  Alertmanager 0.25 or later (alertmanager and amtool on the PATH)" ;;
+        docker-registry) complain "  Docker's registry as 'docker-registry' on the PATH (only tests use it)" ;;
+        chromium) complain "  Chromium or Google Chrome (only tests use it)" ;;
+        nodejs | npm) complain "  Node.js 18 or later with npm (only tests use it)" ;;
         *-venv) complain "  the venv and ensurepip modules of $python" ;;
         *) complain "  $package" ;;
         esac
@@ -106,7 +122,11 @@ elif [ -n "$only_prometheus" ]; then
 else
     need_docker
     need_busybox
-    [ -z "$tests" ] || need_prometheus
+    if [ -n "$tests" ]; then
+        need_prometheus
+        need_registry
+        need_drawing
+    fi
 fi
 packages="${packages# }"
 [ -n "$packages" ] || exit 0
@@ -124,7 +144,7 @@ fi
 
 # -- install them, starting nothing --------------------------------------------------------------------
 
-services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service prometheus-alertmanager.service'
+services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service prometheus-alertmanager.service docker-registry.service'
 enabled() { [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$1" 2>/dev/null; }
 before=' '
 for service in $services; do

@@ -79,9 +79,12 @@ def scene(
                 lambda: len(watch.query("ecs_container_instance_agent_connected == 1")) == 2,
                 "Prometheus has seen both agents",
             )
-            trouble.begin(ecs, busybox_image, pulled)
             lost.kill()
             lost.wait()
+        wait_until(  # so that no task is placed there
+            lambda: watch.query("ecs_container_instance_agent_connected == 0"), "the control plane misses it"
+        )
+        trouble.begin(ecs, busybox_image, pulled)
         trouble.deploy_badly(ecs, busybox_image)
         yield Scene(stack, watch, ecs, busybox_image)
         ecs.close()
