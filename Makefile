@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench-replace  measure how fast a killed container is replaced'
 	@echo 'make bench-services measure starts, rolling updates and the loss of a host'
 	@echo 'make bench-scheduler measure placing, reconciling, memory and the API'
+	@echo 'make bench-otlp     measure rounds of metrics and spans by OTLP'
 	@echo 'make soak       simulate on: SEED=n is where to begin, HOURS=h how long'
 	@echo 'make clean          remove the virtual environment and caches'
 
@@ -96,6 +97,9 @@ bench-replace: system venv-dev
 
 bench-scheduler: venv-dev
 	$(BIN)/python -m tests.performance.bench_scheduler
+
+bench-otlp: venv-dev
+	$(BIN)/python -m tests.performance.bench_otlp
 
 SEED  ?= 1000
 HOURS ?= 500

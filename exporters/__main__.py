@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporters import cgroups, docker, host, names
+from exporters import cgroups, docker, host, names, otlp
 from exporters.beside import start_beside
 from exporters.exporter import Exporter
 from exporters.server import MetricsServer
@@ -152,10 +152,13 @@ def serve(exporter: Exporter, server: MetricsServer, docker_host: str, interval:
     follower.start()
     scrapes.start()
     sys.stderr.write(f"metrics at {server.url}\n")
+    sent = otlp.start(exporter, os.environ, "moorwatch-exporter")
     due = time.monotonic()
     while not stop.wait(max(0.0, due - time.monotonic())):
         exporter.sample_all()
         due = max(due + interval, time.monotonic())
+    if sent is not None:
+        sent.close()
     for thread in beside:
         thread.join(docker.QUESTION_SECONDS)
     server.shutdown()

@@ -284,6 +284,14 @@ class Exporter:
         """Of the newest round of samples; 0 before the first."""
         return max(0.0, self._now() - self.sampled_at) if self.sampled_at else 0.0
 
+    def now(self) -> float:
+        return self._now()
+
+    @property
+    def since(self) -> float:
+        """When the counters of groups began at 0."""
+        return self._since
+
     def set_docker_up(self, up: bool) -> None:
         self.event_gaps += 1 if self.docker_up and not up else 0
         self.docker_up = up

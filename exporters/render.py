@@ -25,7 +25,7 @@ from exporters.tracked import Counts, Tracked
 from exporters.usage import usage
 
 SERIES_A_CONTAINER = 80  # about, with two interfaces
-_STATUSES = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY", "starting": "UNKNOWN"}
+STATUSES = {"healthy": "HEALTHY", "unhealthy": "UNHEALTHY", "starting": "UNKNOWN"}
 _sample_values = attrgetter(*names.SAMPLE_METRICS)
 _network_values = attrgetter(*names.NETWORK_METRICS)
 _identity_values = attrgetter(*names.IDENTITY_METRICS)
@@ -77,7 +77,7 @@ def render(exporter: Exporter, form: Form | None = None) -> bytes:
     _rare(out, tracked)
     _infos(out, tracked, exporter)
     _groups(out, exporter.counts())
-    _own(out, exporter)
+    _facts(out, names.EXPORTER_METRICS, [(name, {}, value) for name, value in own_values(exporter).items()])
     _facts(out, names.HOST_METRICS, host.facts(exporter.data_root, exporter.proc))
     # A label that is not Unicode must not cost the whole scrape.
     body = "".join(out.lines).encode(errors="replace")
@@ -199,7 +199,7 @@ def _infos(out: _Writer, tracked: Sequence[Tracked], exporter: Exporter) -> None
     out.header(names.HEALTH)
     for t in tracked:
         if t.identity.has_health_check:
-            now = _STATUSES.get(t.health, "UNKNOWN")
+            now = STATUSES.get(t.health, "UNKNOWN")
             out.lines += [
                 f'{names.HEALTH.name}{{{t.label_text},status="{status}"}} {int(status == now)}\n'
                 for status in ("HEALTHY", "UNHEALTHY", "UNKNOWN")
@@ -226,8 +226,9 @@ def _groups(out: _Writer, counts: Sequence[tuple[Group, Counts]]) -> None:
     out.column(names.LAST_EXIT_CODE, texts, [c.last_exit_code for _, c in counts])
 
 
-def _own(out: _Writer, exporter: Exporter) -> None:
-    values = {
+def own_values(exporter: Exporter) -> dict[str, float]:
+    """EXPORTER_METRICS' values, by name."""
+    return {
         "ecs_exporter_containers": float(len(exporter.tracked())),
         "ecs_exporter_unreadable_containers": float(exporter.unreadable()),
         "ecs_exporter_sample_age_seconds": exporter.age_seconds(),
@@ -241,7 +242,6 @@ def _own(out: _Writer, exporter: Exporter) -> None:
         "ecs_exporter_fallback_containers": float(exporter.stats.count() if exporter.stats else 0),
         "ecs_agent_docker_up": 1.0 if exporter.docker_up else 0.0,
     }
-    _facts(out, names.EXPORTER_METRICS, [(name, {}, value) for name, value in values.items()])
 
 
 def _facts(out: _Writer, metrics: Mapping[str, Metric], facts: Iterable[host.Fact]) -> None:

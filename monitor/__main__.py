@@ -10,7 +10,9 @@ import os
 import sys
 
 from monitor import config
+from monitor.clock import Clock
 from monitor.credentials import CredentialsError
+from monitor.tracing import OFF, Tracing
 
 USAGE_EXIT = 2
 
@@ -26,13 +28,25 @@ def main() -> int:
         if name == "control":
             from monitor.control import server
 
-            return server.run(settings)
+            return server.run(settings, _tracing)
         from monitor.agent import main as agent
 
         return agent.run(settings)
     except (config.ConfigError, CredentialsError) as error:
         print(f"moorwatch {name}: {error}", file=sys.stderr)
         return USAGE_EXIT
+
+
+def _tracing(clock: Clock) -> Tracing:
+    """As the OTEL_* variables want it; opentelemetry is imported only when they ask for traces."""
+    from exporters.otlp_traces import span_processor
+
+    processor = span_processor(os.environ)
+    if processor is None:
+        return OFF
+    from monitor.spans import Spans
+
+    return Spans(processor, clock)
 
 
 if __name__ == "__main__":

@@ -284,6 +284,11 @@ def _remove_containers(stack: Stack) -> None:
         client.close()
 
 
+def running_stack(docker_url: str, extra: Mapping[str, str]) -> contextlib.AbstractContextManager[Stack]:
+    """The whole stack, with these environment variables more."""
+    return _RunningStack(docker_url, extra)
+
+
 @pytest.fixture(scope="module")
 def stack(docker_url: str) -> Iterator[Stack]:
     """The whole stack, one for a module's tests: name clusters and services apart."""

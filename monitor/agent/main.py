@@ -12,6 +12,7 @@ import signal
 from collections.abc import Coroutine
 from typing import Any
 
+from exporters import otlp
 from exporters.host import raise_descriptor_limit
 from exporters.shown import BadLabels, Shown, parse_labels
 from monitor.agent.docker import DockerEngine
@@ -93,6 +94,7 @@ async def _work(settings: Settings) -> None:
     clock = SystemClock()
     raise_descriptor_limit()  # each container keeps some fifteen files open
     metrics = AgentMetrics(clock, Shown(parse_labels(settings.metric_labels), settings.series_limit))
+    sent = otlp.start(metrics.exporter, os.environ, "moorwatch-agent")
     engine = DockerEngine(settings.docker_host, metrics.docker_call)
     local = LocalState(settings.state / "agent.sqlite")
     client = EcsClient(settings.endpoint, await _key(settings), settings.region)
@@ -141,3 +143,5 @@ async def _work(settings: Settings) -> None:
         await client.close()
         await local.close()
         await engine.close()
+        if sent is not None:
+            await asyncio.to_thread(sent.close)

@@ -228,6 +228,9 @@ def labels(
         f"{PREFIX}task-definition-version": str(payload.get("version", "")),
         INSTANCE_LABEL: instance,
         SERVICE_LABEL: str(payload.get("serviceName") or ""),
+        # For who tells of the container elsewhere (exporters/otlp_encode.py).
+        "moorwatch.container-arn": str(container.get("containerArn") or ""),
+        "moorwatch.launch-type": str(payload.get("launchType") or ""),
     }
 
 

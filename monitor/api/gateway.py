@@ -37,6 +37,7 @@ from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.model.state import Change
 from monitor.store.base import Store, StoreError
+from monitor.tracing import OFF, RequestSpan, Tracing
 from monitor.wire import dispatch, sigv4
 from monitor.wire.http import Request, Response
 
@@ -121,9 +122,10 @@ class Gateway:
         ids: Ids,
         metrics: ControlMetrics,
         endpoint: str,
+        tracing: Tracing = OFF,
     ) -> None:
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
-        self._metrics, self._endpoint = metrics, endpoint
+        self._metrics, self._endpoint, self._tracing = metrics, endpoint, tracing
         self._waiting: set[asyncio.Future[None]] = set()
         store.subscribe(self._wake)
 
@@ -147,32 +149,38 @@ class Gateway:
                 return
 
     async def handle(self, request: Request) -> Response:
+        with self._tracing.request(request.headers) as span:
+            return await self._answer(request, span)
+
+    async def _answer(self, request: Request, span: RequestSpan) -> Response:
         started = time.perf_counter()
         call: dispatch.Call | None = None
-        name, code = "unknown", "200"
+        name, code, problem = "unknown", "200", ""
         try:
             caller = self._authenticator.caller(request)
             call = dispatch.parse(request, moorwatch_operations())
             name = call.operation
-            body = await self._run(call, caller, request)
+            span.parsed(call.service, name, call.request_id)
+            body = await self._run(call, caller, request, span)
             return dispatch.render(call, body)
         except AwsError as error:
-            code = str(error.status)
+            code, problem = str(error.status), error.code
             return dispatch.render_error(call, error, request)
         except StoreError as error:
             log.exception("operation=%s", name)
-            code = "500"
+            code, problem = "500", "ServerException"
             return dispatch.render_error(call, ServerFault("ServerException", str(error)), request)
         except Exception:
             request_id = call.request_id if call else "-"
             log.exception("operation=%s request_id=%s failed", name, request_id)
-            code = "500"
+            code, problem = "500", "ServerException"
             fault = ServerFault(
                 "ServerException", f"Internal error; see the control plane's log, {request_id}."
             )
             return dispatch.render_error(call, fault, request)
         finally:
             self._metrics.request(name, code, time.perf_counter() - started)
+            span.answered(int(code), problem)
 
     def _address(self, request: Request) -> str:
         """Where agents find us: as configured, or as this caller did when we listen on every address."""
@@ -180,7 +188,9 @@ class Gateway:
             return f"http://{request.headers.get('host', '')}"
         return self._endpoint
 
-    async def _run(self, call: dispatch.Call, caller: Caller, request: Request) -> dict[str, object]:
+    async def _run(
+        self, call: dispatch.Call, caller: Caller, request: Request, span: RequestSpan
+    ) -> dict[str, object]:
         function = OPERATIONS.get((call.service, call.operation))
         if function is None:
             raise refused.refusal(call.service, call.operation)
@@ -199,6 +209,7 @@ class Gateway:
         if outcome.missed_events:
             self._metrics.events_missed(outcome.missed_events)
         if outcome.changes:
+            span.caused(outcome.changes)
             committed = self._store.commit(outcome.changes)
             body = outcome.view(self._store.state)
             await committed

@@ -16,6 +16,7 @@ from monitor.scheduler.plan import Plan, changes
 from monitor.scheduler.reconcile import reconcile
 from monitor.scheduler.snapshot import Snapshot
 from monitor.store.base import Store
+from monitor.tracing import OFF, Tracing
 
 log = logging.getLogger("moorwatch.schedule")
 
@@ -32,9 +33,11 @@ class Schedule:
         metrics: ControlMetrics,
         task_retention_seconds: float,
         healthy_after_seconds: float = 10.0,
+        tracing: Tracing = OFF,
     ) -> None:
         self._store, self._clock, self._ids, self._metrics = store, clock, ids, metrics
         self._retention, self._healthy_after = task_retention_seconds, healthy_after_seconds
+        self._tracing = tracing
         self._changed = asyncio.Event()
         store.on_commit(self._changed.set)
 
@@ -80,5 +83,7 @@ class Schedule:
         plan = reconcile(snapshot)
         if plan.verbs:
             # Not awaited: a failed write ends the process (store.failed), there is nothing to do about it here.
-            self._store.commit(changes(plan, self._store.state, now, self._ids))
+            made = changes(plan, self._store.state, now, self._ids)
+            self._store.commit(made)
+            self._tracing.cycle(plan, made, now, self._clock.now())
         return plan

@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -33,22 +34,27 @@ from monitor.model.cluster import Cluster
 from monitor.model.state import Put
 from monitor.store.base import StoreError
 from monitor.store.sqlite import SqliteStore
+from monitor.tracing import OFF, Tracing
 
 log = logging.getLogger("moorwatch.control")
 
 
-def run(settings: Settings) -> int:
+def run(settings: Settings, trace: Callable[[Clock], Tracing] = lambda _: OFF) -> int:
     """Run until SIGTERM or SIGINT. Returns the exit code: 0, or 1 when it could not start or go on."""
     set_up_logging(settings.log_level)
     os.umask(0o077)
+    clock = SystemClock()
+    tracing = trace(clock)
     try:
-        return asyncio.run(_main(settings, SystemClock(), SystemIds()))
+        return asyncio.run(_main(settings, clock, SystemIds(), tracing))
     except (StoreError, CredentialsError, OSError) as error:
         log.error("%s", error)
         return 1
+    finally:
+        tracing.close()
 
 
-async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
+async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) -> int:
     settings.state.mkdir(parents=True, exist_ok=True, mode=0o700)
     credentials = load_or_create(settings.credentials_file, settings.account)
     home = Scope(credentials.account, settings.region)
@@ -59,8 +65,15 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home, clock.now)
         store.on_durable = metrics.committed
+        tracing.watch(store.state)
         schedule = Schedule(
-            store, clock, ids, metrics, settings.task_retention_seconds, settings.healthy_after_seconds
+            store,
+            clock,
+            ids,
+            metrics,
+            settings.task_retention_seconds,
+            settings.healthy_after_seconds,
+            tracing,
         )
         intake = Intake(store, clock, ids)
         sessions = Sessions(
@@ -68,7 +81,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids) -> int:
         )
         await sessions.start()
         authenticator = Authenticator(settings.auth, home, keys.get, clock)
-        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint)
+        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
         return await _serve(settings, app, store, schedule, sessions, scaling)
