@@ -156,6 +156,30 @@ def promtool_binary() -> str:
     return _program("promtool")
 
 
+# -- boards, drawn ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def page() -> Path:
+    """The built page's folder. Skips, with the reason, where this machine cannot draw."""
+    from dashboards.drawing.build import DrawingUnavailable, build
+    from dashboards.drawing.chromium import find_chromium
+
+    try:
+        find_chromium()
+        return build()
+    except DrawingUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="session")
+def drawings() -> Path:
+    """Where pictures are kept after the run, to be looked at: build/drawings."""
+    folder = Path(__file__).parents[1] / "build/drawings"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 # -- the whole stack ---------------------------------------------------------------------------------------
 
 

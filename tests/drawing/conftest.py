@@ -7,33 +7,12 @@ import subprocess
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from dashboards.drawing.build import DrawingUnavailable, build
-from dashboards.drawing.chromium import find_chromium
 from tests.conftest import free_port, wait_until
 
 SCRAPES = 12
-
-
-@pytest.fixture(scope="session")
-def page() -> Path:
-    """The built page's folder. Skips, with the reason, where this machine cannot draw."""
-    try:
-        find_chromium()
-        return build()
-    except DrawingUnavailable as reason:
-        pytest.skip(str(reason))
-
-
-@pytest.fixture(scope="session")
-def drawings() -> Path:
-    """Where pictures are kept after the run, to be looked at: build/drawings."""
-    folder = Path(__file__).parents[2] / "build/drawings"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 def _asked(url: str, query: str) -> float:

@@ -82,8 +82,13 @@ def begin(ecs: Any, image: str, pulled: str) -> None:
 
 
 def deploy_badly(ecs: Any, image: str) -> None:
-    """A revision of `rolled` that cannot start, once the first one runs."""
-    ecs.get_waiter("services_stable").wait(services=["rolled"], WaiterConfig={"Delay": 1})
+    """A revision of `rolled` that cannot start, once the first one has proven itself: that is where it goes back."""
+
+    def is_completed() -> bool:
+        (service,) = ecs.describe_services(services=["rolled"])["services"]
+        return bool(service["deployments"][0]["rolloutState"] == "COMPLETED")
+
+    wait_until(is_completed, "the first deployment is COMPLETED")
     made = ecs.register_task_definition(
         family="rolled", containerDefinitions=[_container(image, "true", command=["/no/such/program"])]
     )

@@ -19,6 +19,7 @@ import docker
 import pytest
 
 from dashboards import provision
+from dashboards.draw import TimeRange, draw
 from tests.conftest import Stack, wait_until
 from tests.fakes import trouble
 from tests.fakes.watch import Watch, watching
@@ -33,6 +34,8 @@ MAY_BE_EMPTY = {
     ("moorwatch-task", "Pressure"): "this kernel tells no pressure of cgroups",
     ("moorwatch-instances", "Pressure on the machine"): "this kernel tells no pressure",
 }
+# Panels that have nothing to say of the service web: it has no CPU ceiling, and its containers are not restarted.
+NOT_OF_WEB = {"CPU of limit", "Throttled", "CPU throttling", "Restarts in place", "Last exit code"}
 # (alert, labels) that the troubles must bring about.
 MEANT = (
     ("EcsServiceCrashLooping", {"service": "loop"}),
@@ -184,6 +187,26 @@ def test_deployments_kills_and_stops_are_marked(scene: Scene) -> None:
             "result"
         ]
         assert found, name
+
+
+@pytest.mark.parametrize("uid", list(provision.boards()))
+def test_each_board_is_drawn_by_grafana_s_components_with_data_in_each_panel(
+    scene: Scene, uid: str, page: Path, drawings: Path
+) -> None:
+    board = provision.boards()[uid]
+    chosen = {"service": "web"} if uid in ("moorwatch-service", "moorwatch-task") else {}
+    states = draw(
+        board,
+        scene.watch.url,
+        drawings / f"{uid}.png",
+        TimeRange.last(240),
+        chosen,
+        scrape_interval_seconds=1,
+    )
+    assert len(states) == sum(p["type"] != "row" for p in board["panels"])
+    assert [(s.title, s.message) for s in states if s.state == "error"] == []
+    empty = {s.title for s in states if s.state == "nodata"} - NOT_OF_WEB
+    assert empty <= {title for board_uid, title in MAY_BE_EMPTY if board_uid == uid}
 
 
 # -- the end -----------------------------------------------------------------------------------------------
