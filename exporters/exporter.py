@@ -301,6 +301,9 @@ class Exporter:
         if tracked is not None:
             tracked.rare = found
 
+    def find(self, container_id: str) -> Tracked | None:
+        return self._tracked.get(container_id)
+
     def latest(self, container_id: str) -> Sample | None:
         found = self._tracked.get(container_id)
         return found.sample if found else None

@@ -44,6 +44,8 @@ class Settings:
     stop_timeout_seconds: float = 30.0
     attributes: str = ""
     metric_labels: str = ""
+    metadata: bool = True
+    introspection_port: int = 51678
     series_limit: int = 1_000_000
     shared: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -168,6 +170,7 @@ def _validate(s: Settings) -> None:
         "stop_timeout_seconds",
     ):
         check(name, getattr(s, name) > 0, "above zero")
+    check("introspection_port", 0 <= s.introspection_port < 65536, "a TCP port, or 0 for none")
     check("series_limit", s.series_limit > 0, "above zero")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:

@@ -16,6 +16,7 @@ from monitor.agent.ports import HostPorts
 from monitor.clock import Clock
 
 Limits = Callable[[Mapping[str, Any]], TaskLimits]
+Environment = Callable[[str, str], Mapping[str, str]]  # (task ARN, container) → what the agent tells it
 
 
 class Creation:
@@ -30,11 +31,13 @@ class Creation:
         instance: str,
         limits: Limits,
         ports: HostPorts,
+        environment: Environment,
     ) -> None:
         self.pull_started_at: float | None = None
         self.pull_stopped_at: float | None = None
         self._payload, self._engine, self._clock = payload, engine, clock
         self._cluster, self._instance, self._limits, self._ports = cluster, instance, limits, ports
+        self._environment = environment
 
     async def make(self, raw: Mapping[str, Any]) -> str:
         """The container's id. Raises BadPayload, EngineError, EngineUnreachable."""
@@ -44,7 +47,8 @@ class Creation:
         if self._payload.get("networkMode") == "bridge":
             first_ports = await asyncio.to_thread(self._ports.choose, raw)
         limits = self._limits(self._payload)
-        body = create_body(self._payload, raw, self._cluster, self._instance, limits, first_ports)
+        told = self._environment(str(self._payload["arn"]), str(raw["name"]))
+        body = create_body(self._payload, raw, self._cluster, self._instance, limits, first_ports, told)
         name = container_name(self._payload, raw)
         try:
             return await self._engine.create(name, body)

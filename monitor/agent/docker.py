@@ -103,6 +103,10 @@ class DockerEngine:
         name, tag = _split(image)
         await self._call("pull", _pull, name, tag, image)
 
+    async def gateway(self) -> str:
+        """The machine's own address on Docker's default bridge; "" when there is none. Raises EngineError."""
+        return await self._call("inspect", _gateway)
+
     async def make_pause_image(self) -> None:
         await self._call("import", _import_pause)
 
@@ -257,6 +261,15 @@ def _create(client: docker.APIClient, name: str, config: Mapping[str, Any]) -> s
             raise
         # The name is derived from the task: a container that has it is the one asked for, made before a restart.
         return str(client.inspect_container(name)["Id"])
+
+
+def _gateway(client: docker.APIClient) -> str:
+    try:
+        found = client.inspect_network("bridge")
+    except docker.errors.NotFound:
+        return ""
+    configs = (found.get("IPAM") or {}).get("Config") or ()
+    return next((str(c["Gateway"]) for c in configs if c.get("Gateway")), "")
 
 
 def _import_pause(client: docker.APIClient) -> None:

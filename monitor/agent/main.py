@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 from collections.abc import Coroutine
 from typing import Any
 
@@ -19,6 +20,7 @@ from monitor.agent.docker import DockerEngine
 from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.events import Events
 from monitor.agent.local import LocalState, LocalStateError
+from monitor.agent.metadata import PORT, Metadata, listen, secret_of, serve, tags_of
 from monitor.agent.metrics import AgentMetrics
 from monitor.agent.reports import Reports
 from monitor.agent.roster import Roster
@@ -90,6 +92,38 @@ async def _info(engine: DockerEngine) -> EngineInfo:
             await asyncio.sleep(RETRY_SECONDS)
 
 
+async def _metadata_socket(
+    settings: Settings, engine: DockerEngine, local: LocalState
+) -> socket.socket | None:
+    """None: switched off, or containers cannot reach this machine."""
+    if not settings.metadata:
+        return None
+    try:
+        gateway = await engine.gateway()
+    except (EngineUnreachable, EngineError) as error:
+        log.warning("task metadata is off: %s", error)
+        return None
+    if not gateway:
+        log.info("task metadata is off: Docker has no default bridge")
+        return None
+    return await listen(gateway, PORT, local, "metadata_port")
+
+
+async def _introspection_socket(settings: Settings) -> socket.socket | None:
+    """None: switched off, or another agent of this machine has the port."""
+    if not settings.introspection_port:
+        return None
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind(("127.0.0.1", settings.introspection_port))
+    except OSError as error:
+        sock.close()
+        log.info("introspection is off: port %d: %s", settings.introspection_port, error.strerror)
+        return None
+    return sock
+
+
 async def _work(settings: Settings) -> None:
     clock = SystemClock()
     raise_descriptor_limit()  # each container keeps some fifteen files open
@@ -110,6 +144,11 @@ async def _work(settings: Settings) -> None:
         settings.container_cleanup_seconds,
         settings.stop_timeout_seconds,
     )
+    metadata = Metadata(lambda: roster.workers, metrics.exporter, await secret_of(local), tags_of(client))
+    sock = await _metadata_socket(settings, engine, local)
+    if sock is not None:
+        metadata.address = "{}:{}".format(*sock.getsockname())
+    roster.environment = metadata.environment
     session = Session(settings, await _key(settings), client, local, roster, engine, info)
     roster.tell = session.tell
     session.on_heartbeat = telemetry.heartbeat
@@ -121,6 +160,8 @@ async def _work(settings: Settings) -> None:
         # Docker is read before we register: the reports that follow tell the truth of this moment.
         await roster.restore()
         await session.register()
+        zone = session.attribute("ecs.availability-zone")
+        metadata.instance = {"cluster": settings.cluster, "arn": session.instance_arn, "zone": zone}
         metrics.is_agent(settings.cluster, session.instance_arn.rsplit("/", 1)[-1], VERSION, info.version)
         roster.reports = reports
         for worker in list(roster.workers.values()):
@@ -133,6 +174,11 @@ async def _work(settings: Settings) -> None:
             events.run(),
             metrics.serve(settings.host, settings.agent_port),
         ]
+        if sock is not None:
+            loops.append(serve(metadata.containers_app(), sock))
+        introspection = await _introspection_socket(settings)
+        if introspection is not None:
+            loops.append(serve(metadata.introspection_app(), introspection))
         async with asyncio.TaskGroup() as group:
             for loop in loops:
                 group.create_task(loop)

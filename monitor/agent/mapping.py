@@ -28,6 +28,7 @@ SERVICE_LABEL = "moorwatch.service"
 # Whose container it is: two agents may share one Docker daemon, and neither touches the other's.
 INSTANCE_LABEL = "moorwatch.container-instance"
 NO_PORTS: Mapping[str, int] = MappingProxyType({})
+NOTHING_TOLD: Mapping[str, str] = MappingProxyType({})
 
 
 class BadPayload(Exception):
@@ -104,8 +105,10 @@ def create_body(
     instance: str,
     limits: TaskLimits,
     first_ports: Mapping[str, int] = NO_PORTS,
+    told: Mapping[str, str] = NOTHING_TOLD,
 ) -> dict[str, Any]:
-    """`first_ports`: the host's side of each containerPortRange (see HostPorts.choose). Raises BadPayload."""
+    """`first_ports`: the host's side of each containerPortRange (see HostPorts.choose). `told`: environment variables
+    of the agent's own, left out where the container has no network. Raises BadPayload."""
     if pause.is_internal(container["name"]):
         return _pause_body(payload, container, cluster, instance, limits)
     config, host = _given(container)
@@ -117,7 +120,8 @@ def create_body(
         config["Entrypoint"] = list(container["entryPoint"])
     if container.get("stopTimeout") is not None:
         config["StopTimeout"] = int(container["stopTimeout"])  # so that `docker stop` keeps to it too
-    environment = {"AWS_EXECUTION_ENV": "AWS_ECS_EC2", **(container.get("environment") or {})}
+    ours = {"AWS_EXECUTION_ENV": "AWS_ECS_EC2", **(told if mode != "none" else {})}
+    environment = {**ours, **(container.get("environment") or {})}
     config["Env"] = [f"{name}={value}" for name, value in environment.items()]
     config["Labels"] = {**(config.get("Labels") or {}), **labels(payload, container, cluster, instance)}
     host["NetworkMode"] = mode

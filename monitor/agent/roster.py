@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence, Set
 from typing import Any, Protocol
 
 from monitor.agent import pause
+from monitor.agent.creation import Environment
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
 from monitor.agent.local import Assignment, LocalState
@@ -71,6 +72,7 @@ class Roster:
         self.instance_arn = ""
         self.reports: Reports | None = None
         self.tell: Tell | None = None
+        self.environment: Environment = lambda _task, _container: {}
         self._engine, self._local, self._telemetry, self._clock = engine, local, telemetry, clock
         self.cluster, self._cgroups = cluster, cgroups
         self._cleanup_seconds, self._stop_seconds = cleanup_seconds, stop_seconds
@@ -131,6 +133,7 @@ class Roster:
             self._limits,
             self._stop_seconds,
             self._ports,
+            lambda task, container: self.environment(task, container),
         )
         self.workers[worker.arn] = worker
         names = [name for name, h in worker.held.items() if not h.is_internal]

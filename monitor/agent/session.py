@@ -162,6 +162,10 @@ class Session:
             await self._local.set("client_token", token)
         return token
 
+    def attribute(self, name: str) -> str:
+        """One that this instance registers; "" without a value."""
+        return next((a.get("value", "") for a in self._attributes() if a["name"] == name), "")
+
     def _resources(self) -> list[dict[str, Any]]:
         return [
             {"name": "CPU", "type": "INTEGER", "integerValue": self._info.cpus * 1024},

@@ -214,16 +214,16 @@ def test_each_board_is_drawn_by_grafana_s_components_with_data_in_each_panel(
 
 def test_a_kill_is_counted_and_replaced_without_an_alert_of_a_crash_loop(scene: Scene) -> None:
     api = docker.APIClient(base_url=scene.stack.docker_url, version="auto")
-    label = "com.amazonaws.ecs.task-definition-family=patient"
+    label = "com.amazonaws.ecs.task-definition-family=busy"
     (container,) = api.containers(filters={"label": [label]})
-    exits = 'ecs_task_stop_reasons_total{service="patient", reason="Killed"}'
+    exits = 'ecs_task_stop_reasons_total{service="busy", reason="Killed"}'
     assert scene.watch.query(exits)[0]["value"][1] == "0"
     api.kill(container["Id"])
     wait_until(lambda: scene.watch.query(f"{exits} == 1"), "the kill is counted")
     api.close()
-    running = 'ecs_service_running_tasks{service="patient"} == 1'
+    running = 'ecs_service_running_tasks{service="busy"} == 1'
     wait_until(lambda: scene.watch.query(running), "the task is replaced")
-    assert scene.watch.mailbox.alerts("EcsServiceCrashLooping", "firing", service="patient") == []
+    assert scene.watch.mailbox.alerts("EcsServiceCrashLooping", "firing", service="busy") == []
 
 
 def test_every_alert_is_resolved_when_its_cause_is_gone(scene: Scene) -> None:
