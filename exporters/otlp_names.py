@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from exporters import names
-from exporters.metric import CONTAINER_LABELS, GROUP_LABELS, Metric
+from exporters.metric import Metric
 
 Kind = Literal["counter", "updown", "gauge"]
 Attributes = tuple[tuple[str, str], ...]
@@ -117,33 +117,3 @@ def prometheus_name(found: Instrument) -> str:
     if word and not (word == "ratio" and found.kind != "gauge") and not out.endswith(f"_{word}"):
         out += f"_{word}"
     return f"{out}_total" if found.kind == "counter" else out
-
-
-def markdown() -> str:
-    """The table of docs/otlp.md."""
-    rows = ["| OTLP metric | unit | kind | attributes | on `/metrics` |", "|---|---|---|---|---|"]
-    extra = {"interface": "network.interface.name", "status": "status"}
-    for metric in (
-        *names.SAMPLE_METRICS.values(),
-        *names.NETWORK_METRICS.values(),
-        *names.IDENTITY_METRICS.values(),
-        *names.USAGE_METRICS.values(),
-        *names.RARE_METRICS.values(),
-        names.HEALTH,
-        *names.GROUP_METRICS.values(),
-        *names.EXPORTER_METRICS.values(),
-        *names.HOST_METRICS.values(),
-    ):
-        if metric.kind == "histogram":
-            continue
-        column = instrument(metric)
-        found = column.instrument
-        told = [f"{k}={v}" for k, v in column.attributes]
-        told += [extra.get(label, label) for label in metric.labels if label not in CONTAINER_LABELS]
-        if metric.labels == GROUP_LABELS:
-            told = ["cluster", "service", "container"]
-        rows.append(
-            f"| `{found.name}` | {found.unit or '–'} | {found.kind} | {', '.join(told) or '–'} | `{metric.name}` |"
-        )
-    rows.append(f"| `{UPTIME.name}` | {UPTIME.unit} | {UPTIME.kind} | – | – |")
-    return "\n".join(rows) + "\n"

@@ -147,7 +147,7 @@ def test_an_id_that_is_not_known_is_refused_and_v3_is_there(
             codes.append(error.code)
             break
     assert codes[-1] == 429
-    assert len(codes) > 60
+    assert len(codes) > 50  # sixty at once, less those asked for just before
     api.close()
 
 
