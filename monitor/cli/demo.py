@@ -39,6 +39,19 @@ def definition() -> dict[str, Any]:
     return {"family": NAME, "networkMode": "bridge", "containerDefinitions": [container]}
 
 
+def failing_definition(family: str) -> dict[str, Any]:
+    """One whose container reads more into memory than its limit."""
+    container = {
+        "name": "app",
+        "image": IMAGE,
+        "command": ["sh", "-c", "echo reading the whole file; tail /dev/zero"],
+        "cpu": 64,
+        "memory": 16,
+        "essential": True,
+    }
+    return {"family": family, "networkMode": "bridge", "containerDefinitions": [container]}
+
+
 def ensure(api: Api, settings: Settings) -> bool:
     """Create the demo service unless this state folder has had it. True when it was created now.
 

@@ -116,6 +116,19 @@ def test_events_follow(control: Stack) -> None:
         assert follower.wait(10) == 130
 
 
+def test_demo_makes_a_service_that_fails_and_takes_it_away(control: Stack) -> None:
+    for told in ("is created", "is there already"):
+        done = control.moorwatch("demo")
+        assert (done.returncode, told in done.stdout) == (0, True), done.stdout + done.stderr
+    client = control.client()
+    (service,) = client.describe_services(services=["demo-leak"])["services"]
+    assert service["desiredCount"] == 1
+    assert control.moorwatch("demo", "--stop").returncode == 0
+    (service,) = client.describe_services(services=["demo-leak"])["services"]
+    client.close()
+    assert service["status"] in ("DRAINING", "INACTIVE")
+
+
 def test_env_is_all_an_aws_cli_needs(control: Stack) -> None:
     aws = Path(sys.executable).with_name("aws")
     script = f"eval \"$('{sys.executable}' -m monitor env)\" && '{aws}' ecs list-clusters"
