@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp bench-exporter soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -22,9 +22,10 @@ help:
 	@echo 'make format         rewrite the sources in the house format'
 	@echo 'make lock           resolve the dependencies again into requirements*.lock'
 	@echo 'make bench-replace  measure how fast a killed container is replaced'
+	@echo 'make bench-exporter measure sampling, scrapes and rendering beside floor and peers'
 	@echo 'make bench-services measure starts, rolling updates and the loss of a host'
 	@echo 'make bench-scheduler measure placing, reconciling, memory and the API'
-	@echo 'make bench-otlp     measure rounds of metrics and spans by OTLP'
+	@echo 'make bench-otlp bench-exporter     measure rounds of metrics and spans by OTLP'
 	@echo 'make soak       simulate on: SEED=n is where to begin, HOURS=h how long'
 	@echo 'make clean          remove the virtual environment and caches'
 
@@ -105,6 +106,9 @@ SEED  ?= 1000
 HOURS ?= 500
 soak: venv-dev
 	$(BIN)/python -m tests.simulation --seed $(SEED) --hours $(HOURS)
+
+bench-exporter: system venv-dev
+	$(BIN)/python -m tests.performance.bench_exporter
 
 bench-services: system venv-dev
 	$(BIN)/python -m tests.performance.bench_services
