@@ -100,9 +100,13 @@ def lines(
             .placement(LegendPlacement.BOTTOM)
             .show_legend(True)
             .calcs(["lastNotNull", "max"])
+            .sort_by("Max")
+            .sort_desc(True)
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
     )
+    if bars:  # windows of rate would overlap at a finer step, and show one event several times
+        panel = panel.interval("1m")
     if stacked:
         panel = panel.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
     if most is not None:
@@ -172,6 +176,7 @@ def rows(
     columns: Mapping[str, str],
     units: Mapping[str, str] | None = None,
     links: Mapping[str, str] | None = None,
+    widths: Mapping[str, int] | None = None,
     sort: str = "",
     wide: int = 24,
     high: int = 9,
@@ -182,6 +187,8 @@ def rows(
     panel = (
         table.Panel()
         .show_header(True)
+        .min_width(70)
+        .decimals(0)
         .with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
         .with_transformation(
             models.DataTransformerConfig(
@@ -196,6 +203,10 @@ def rows(
     )
     for heading, of in (units or {}).items():
         panel = panel.override_by_name(heading, [models.DynamicConfigValue(id_val="unit", value=of)])
+    for heading, pixels in (widths or {}).items():
+        panel = panel.override_by_name(
+            heading, [models.DynamicConfigValue(id_val="custom.width", value=pixels)]
+        )
     for heading, url in (links or {}).items():
         link = [{"title": f"Open {heading.lower()}", "url": url}]
         panel = panel.override_by_name(heading, [models.DynamicConfigValue(id_val="links", value=link)])

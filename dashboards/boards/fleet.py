@@ -126,6 +126,7 @@ BOARD = Board(
                         "service": "Service",
                         "container": "Container",
                     },
+                    widths={"Alert": 240, "Severity": 80},
                     wide=10,
                     high=10,
                 ),

@@ -1,6 +1,6 @@
 """What the exporter costs: CPU µs per container and sample, and per rendered sample; scrapes; memory.
 
-    make bench-exporter        (python -m tests.performance.bench_exporter [--containers 10,50,150] [--recorded 1000,5000])
+    make bench-exporter    (python -m tests.performance.bench_exporter [--containers 10,50,150] [--recorded 1000,5000])
 
 Sampling is measured on real containers of a Docker daemon (DOCKER_HOST, or a private one) beside its physical floor in
 the same run: the same descriptors read and thrown away; and on trees of recorded cgroup files, for sizes no machine at
