@@ -180,7 +180,7 @@ def rows(
     sort: str = "",
     wide: int = 24,
     high: int = 9,
-    unit: str = "short",
+    unit: str = "none",
 ) -> Panel:
     """A table: queries joined by their labels. `columns`: field → heading, in order; others are hidden. `units` and
     `links`: heading → unit, URL."""

@@ -40,7 +40,7 @@ BOARD = Board(
                 number(
                     "Largest task by CPU",
                     "CPU units free on the instance with most of them: a task that reserves more has no place.",
-                    "short",
+                    "none",
                     Query(f"max(ecs_container_instance_remaining_cpu{{{INSTANCE}}})"),
                     wide=4,
                 ),
@@ -123,6 +123,7 @@ BOARD = Board(
                         "Value #E": "Memory free",
                     },
                     units={"Memory free": "bytes"},
+                    widths={"Container instance": 290},
                 ),
             ),
         ),
