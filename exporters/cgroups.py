@@ -119,6 +119,10 @@ class Unreadable(Exception):
     """This time the files could not be read (no descriptor free); the container may well be alive."""
 
 
+class NotYet(Unreadable):
+    """There is nothing to read yet."""
+
+
 class Hierarchies:
     """Where the cgroup hierarchies are mounted; read again when one is asked for that was not there."""
 

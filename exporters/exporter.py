@@ -15,7 +15,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from exporters import cgroups, host
-from exporters.cgroups import FILES_A_CONTAINER, CgroupReader, Gone, Hierarchies, NotVisible, Unreadable
+from exporters.cgroups import (
+    FILES_A_CONTAINER,
+    CgroupReader,
+    Gone,
+    Hierarchies,
+    NotVisible,
+    NotYet,
+    Unreadable,
+)
 from exporters.parse import BadFile
 from exporters.rare import Rare
 from exporters.sample import ContainerIdentity, Group, LastWords, RuntimeEvent, Sample
@@ -62,6 +70,7 @@ class Exporter:
         self._unreadable: OrderedDict[str, None] = OrderedDict()
         self._groups = Groups(now)
         self._since = now()
+        self._has_seen = False  # the cgroup of any container
         self.sampled_at = 0.0
         self.sample_seconds = 0.0
         self.render_seconds = 0.0
@@ -92,7 +101,13 @@ class Exporter:
                 return
             reader = self.stats.open(identity)
         except Gone:
-            return  # it was shorter-lived than the question
+            # It was shorter-lived than the question; or, where no process of any container has ever been seen, they
+            # all run on another machine than this.
+            if self._has_seen or self.stats is None:
+                return
+            reader = self.stats.open(identity)
+        else:
+            self._has_seen = True
         if reader.quota_cores:
             identity = replace(identity, cpu_quota_cores=reader.quota_cores)
         fresh = Tracked(identity, reader)
@@ -234,6 +249,8 @@ class Exporter:
                 with self._lock:
                     if self._tracked.get(container_id) is tracked:
                         self._forget(container_id)
+                continue
+            except NotYet:
                 continue
             except (BadFile, Unreadable) as error:
                 self.read_errors += 1

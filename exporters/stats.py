@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from exporters.cgroups import UNLIMITED, Gone, Unreadable
+from exporters.cgroups import UNLIMITED, Gone, NotYet
 from exporters.sample import ContainerIdentity, Interface, Sample
 
 log = logging.getLogger("moorwatch.exporter")
@@ -111,7 +111,7 @@ class StatsReader:
         self._owner, self._id = owner, container_id
 
     def read(self, at: float) -> Sample:  # noqa: ARG002 - as old as Docker's answer, not as new as the question
-        """Raises Gone, Unreadable before the first answer."""
+        """Raises Gone, NotYet before the first answer."""
         return self._owner.newest(self._id)
 
     def close(self) -> None:
@@ -138,13 +138,13 @@ class StatsPoller:
         return len(self._found)
 
     def newest(self, container_id: str) -> Sample:
-        """Raises Gone, Unreadable."""
+        """Raises Gone, NotYet."""
         with self._lock:
             if container_id in self._gone or container_id not in self._found:
                 raise Gone(f"container {container_id[:12]} is over")
             found = self._found[container_id]
         if found is None:
-            raise Unreadable(f"container {container_id[:12]}: Docker has not told its stats yet")
+            raise NotYet(f"container {container_id[:12]}: Docker has not told its stats yet")
         return found
 
     def drop(self, container_id: str) -> None:

@@ -111,6 +111,34 @@ def test_the_newest_answer_is_read_and_one_that_fails_leaves_the_last() -> None:
     assert poller.count() == 0
 
 
+def test_containers_of_another_machine_are_sampled_by_it_and_short_lived_ones_of_this_are_not() -> None:
+    """No process of theirs has ever been seen here, against one that is gone before it could be."""
+
+    class Here:
+        quota_cores = 0.0
+
+        def read(self, at: float) -> Any:
+            return sample("here", at, V1)
+
+        def close(self) -> None:
+            """Nothing is held."""
+
+    def open_cgroups(identity: ContainerIdentity, _: bool) -> Any:
+        if identity.id != "here":
+            raise Gone("no such process")
+        return Here()
+
+    exporter = Exporter(now=lambda: 5.0, open_reader=open_cgroups)
+    exporter.stats = StatsPoller(Docker().stats, lambda: 5.0)
+    exporter.track(ContainerIdentity(id="there", name="there", image="i", pid=1))
+    assert exporter.stats.count() == 1
+    assert exporter.sample_all() == []
+    assert exporter.read_errors == 0
+    exporter.track(ContainerIdentity(id="here", name="here", image="i", pid=1))
+    exporter.track(ContainerIdentity(id="short", name="short", image="i", pid=1))
+    assert {t.identity.id for t in exporter.tracked()} == {"there", "here"}
+
+
 def test_the_exporter_falls_back_to_it_only_when_cgroups_cannot_be_seen() -> None:
     def no_cgroups(identity: ContainerIdentity, _: bool) -> Any:
         raise NotVisible("not from here")
