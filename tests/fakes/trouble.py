@@ -18,12 +18,13 @@ SERVE = (
     " exec httpd -f -p 9100 -h /www"
 )
 WORKING = ("web", "busy", "patient")  # services whose tasks stay up
+TAGS = ("1", "2")
 TROUBLED = ("loop", "eater", "sick", "nopull", "huge", "rolled")
 
 
 @contextmanager
-def registry(program: str, docker_url: str, image: str, folder: Path) -> Iterator[str]:
-    """A registry with one image; gives that image's name, which the daemon does not have."""
+def registry(program: str, docker_url: str, image: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """A registry with one image under two names, which the daemon does not have."""
     port = free_port()
     config = {
         "version": "0.1",
@@ -37,10 +38,14 @@ def registry(program: str, docker_url: str, image: str, folder: Path) -> Iterato
     name = f"127.0.0.1:{port}/shop"
     client = docker.APIClient(base_url=docker_url, version="auto")
     try:
-        client.tag(image, name, "1")
-        wait_until(lambda: "errorDetail" not in client.push(name, "1"), "the registry takes the image")
-        client.remove_image(f"{name}:1")
-        yield f"{name}:1"
+        for tag in TAGS:
+            client.tag(image, name, tag)
+            wait_until(
+                lambda tag=tag: "errorDetail" not in client.push(name, tag), "the registry takes the image"
+            )
+            client.remove_image(f"{name}:{tag}")
+        first, second = (f"{name}:{tag}" for tag in TAGS)
+        yield first, second
     finally:
         process.terminate()
         process.wait(30)
@@ -81,8 +86,9 @@ def begin(ecs: Any, image: str, pulled: str) -> None:
     serve("rolled", _container(image, "sleep 100000"), deploymentConfiguration=breaker)
 
 
-def deploy_badly(ecs: Any, image: str) -> None:
-    """A revision of `rolled` that cannot start, once the first one has proven itself: that is where it goes back."""
+def deploy_badly(ecs: Any, pulled: str) -> None:
+    """A revision of `rolled` that cannot start, once the first one has proven itself: that is where it goes back. Its
+    image, `pulled`, is fetched once more: counted when Prometheus has long seen the service."""
 
     def is_completed() -> bool:
         (service,) = ecs.describe_services(services=["rolled"])["services"]
@@ -90,7 +96,7 @@ def deploy_badly(ecs: Any, image: str) -> None:
 
     wait_until(is_completed, "the first deployment is COMPLETED")
     made = ecs.register_task_definition(
-        family="rolled", containerDefinitions=[_container(image, "true", command=["/no/such/program"])]
+        family="rolled", containerDefinitions=[_container(pulled, "true", command=["/no/such/program"])]
     )
     ecs.update_service(service="rolled", taskDefinition=made["taskDefinition"]["taskDefinitionArn"])
 

@@ -132,7 +132,12 @@ def test_a_bad_image_goes_back_by_the_circuit_breaker(ecs: Any, busybox_image: s
     told = [e["message"] for e in now["events"]]
     assert any("deployment failed: tasks failed to start." in m for m in told)
     assert any("rolling back to deployment" in m for m in told)
-    failed = [t for t in tasks_of(ecs, "shop") if t["taskDefinitionArn"] == bad]
+    # One that was being started as the deployment was given up is stopped by the scheduler.
+    failed = [
+        t
+        for t in tasks_of(ecs, "shop")
+        if t["taskDefinitionArn"] == bad and t["stopCode"] == "TaskFailedToStart"
+    ]
     assert failed
     assert all("CannotPullContainerError" in t["stoppedReason"] for t in failed)
     revision = found["rollback"]["serviceRevisionArn"]

@@ -36,6 +36,8 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class _One:
+    quota_cores: float | None = None
+
     def __init__(self, sample: Sample) -> None:
         self.sample = sample
 
@@ -59,6 +61,16 @@ def wanted(sample: Sample) -> dict[Key, float]:
         for field, column in zip(names.NETWORK_METRICS, otlp_names.NETWORK, strict=True):
             who = (("network.interface.name", interface.name), *column.attributes)
             out[column.instrument.name, tuple(sorted(who))] = float(getattr(interface, field))
+    return out | {("ecs.container." + name, ()): value for name, value in derived(sample).items()}
+
+
+def derived(one: Sample) -> dict[str, float]:
+    """What follows from a container's first sample."""
+    out = {"last_seen_timestamp": one.at}
+    if one.cpu_periods is not None and one.cpu_throttled_periods is not None:
+        out["cpu_throttled_ratio"] = 0.0
+    if one.memory_working_set_bytes is not None and one.memory_limit_bytes:
+        out["memory_limit_ratio"] = one.memory_working_set_bytes / one.memory_limit_bytes
     return out
 
 
