@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from exporters import cgroups, docker, host, names, otlp
+from exporters import docker, hierarchy, host, names, otlp
 from exporters.beside import start_beside
 from exporters.exporter import Exporter
 from exporters.server import MetricsServer
@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--cgroup-root",
         type=Path,
-        default=cgroups.ROOT,
+        default=hierarchy.ROOT,
         metavar="DIR",
         help="where the host's /sys/fs/cgroup shows",
     )
@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"most series of a scrape; containers beyond are left out and counted (default {SERIES_LIMIT})",
     )
     p.add_argument(
-        "--proc", type=Path, default=cgroups.PROC, metavar="DIR", help="where the host's /proc shows"
+        "--proc", type=Path, default=hierarchy.PROC, metavar="DIR", help="where the host's /proc shows"
     )
     return p
 

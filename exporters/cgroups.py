@@ -13,10 +13,10 @@ import threading
 from pathlib import Path
 
 from exporters import parse
-from exporters.parse import BadFile, Mount, Picker
+from exporters.hierarchy import PROC, ROOT, Hierarchies, cpu_ceiling, lower, lowest_limit, own_part
+from exporters.parse import Picker
 from exporters.sample import ContainerIdentity, Interface, Sample
 
-ROOT, PROC = Path("/sys/fs/cgroup"), Path("/proc")
 NANOSECONDS = 1e9
 MICROSECONDS = 1e6
 UNLIMITED = 1 << 60  # v1 says "no limit" by a number near 2^63
@@ -123,48 +123,6 @@ class NotYet(Unreadable):
     """There is nothing to read yet."""
 
 
-class Hierarchies:
-    """Where the cgroup hierarchies are mounted; read again when one is asked for that was not there."""
-
-    def __init__(self, root: Path = ROOT, proc: Path = PROC) -> None:
-        self._root, self._proc = root, proc
-        self._mounts = self._read()
-
-    def _read(self) -> dict[str, Mount]:
-        for process in ("self", "1"):  # in a /proc of another pid namespace "self" leads nowhere
-            try:
-                return parse.parse_mountinfo((self._proc / process / "mountinfo").read_text())
-            except (OSError, UnicodeDecodeError):
-                continue
-        return {}
-
-    def folder(self, controller: str, path: str) -> Path | None:
-        """The folder of the cgroup `path` in the controller's hierarchy; None where that does not show."""
-        if controller not in self._mounts:
-            self._mounts = self._read()
-        mount = self._mounts.get(controller)
-        if mount is None:
-            return None if self._mounts else self._root / controller / path.lstrip("/")
-        # A mount that shows only a part (in a container) has that part's path cut off.
-        if mount.root != "/":
-            if not f"{path}/".startswith(f"{mount.root}/"):
-                return None
-            path = path[len(mount.root) :]
-        point = Path(mount.point)
-        if point.is_relative_to(ROOT):  # the host's, which we may see at another place
-            point = self._root / point.relative_to(ROOT)
-        return point / path.lstrip("/")
-
-
-def own_part(path: str, container_id: str) -> str | None:
-    """The container's cgroup, when its first process moved itself into one below; None: not this container's."""
-    parts = path.split("/")
-    for at in range(len(parts) - 1, -1, -1):
-        if container_id in parts[at]:
-            return "/".join(parts[: at + 1])
-    return None
-
-
 class CgroupReader:
     """Reads one container; safe to read and close from several threads. Close it when the container is over."""
 
@@ -223,12 +181,12 @@ class CgroupReader:
             for name in _PRESSURE:
                 self._open(name, unified / name)
             if "memory.max" in self._files:
-                self._memory_ceiling = _lowest_limit(unified.parent)
+                self._memory_ceiling = lowest_limit(unified.parent)
 
     def _find_quota(self, folder: Path) -> None:
         """An ECS task's CPU is a quota on the cgroup above its containers': what holds them back is told there."""
-        self.quota_cores = _quota(folder)
-        if not self.quota_cores and (above := _quota(folder.parent)):
+        self.quota_cores = cpu_ceiling(folder)
+        if not self.quota_cores and (above := cpu_ceiling(folder.parent)):
             self.quota_cores = above
             self._open(_TASK_CPU, folder.parent / "cpu.stat")
 
@@ -402,7 +360,7 @@ class CgroupReader:
             unevictable,
             kernel,
             self._number("memory.peak"),
-            None if limit is None else _lower(limit, self._memory_ceiling),
+            None if limit is None else lower(limit, self._memory_ceiling),
             failures,
             faults,
             major,
@@ -429,39 +387,9 @@ def _per(value: int | None, unit: float) -> float | None:
     return None if value is None else value / unit
 
 
-def _lower(one: int, other: int) -> int:
-    """The lower of two limits, of which 0 is none."""
-    return min(one, other) if one and other else one or other
-
-
 def _read_once(path: Path) -> bytes:
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.pread(fd, READ_BYTES, 0)
     finally:
         os.close(fd)
-
-
-def _quota(folder: Path) -> float:
-    """The CPU ceiling of a cgroup in cores, 0: none."""
-    try:
-        if (unified := folder / "cpu.max").exists():
-            quota, _, period = unified.read_text().partition(" ")
-        else:
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
-        return max(0.0, int(quota) / int(period))
-    except (OSError, ValueError, ZeroDivisionError):
-        return 0.0  # "max", no such file, or not to be read: no ceiling that we know of
-
-
-def _lowest_limit(folder: Path) -> int:
-    """Of the cgroups from `folder` up; a task's limit is one level above its containers'. 0: none."""
-    lowest = 0
-    while (limit_file := folder / "memory.max").exists():
-        try:
-            lowest = _lower(lowest, parse.parse_number(limit_file.read_bytes()))
-        except (OSError, BadFile):
-            return lowest
-        folder = folder.parent
-    return lowest

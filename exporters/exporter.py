@@ -14,16 +14,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from exporters import cgroups, host
+from exporters import host
 from exporters.cgroups import (
     FILES_A_CONTAINER,
     CgroupReader,
     Gone,
-    Hierarchies,
     NotVisible,
     NotYet,
     Unreadable,
 )
+from exporters.hierarchy import PROC, ROOT, Hierarchies
 from exporters.parse import BadFile
 from exporters.rare import Rare
 from exporters.sample import ContainerIdentity, Group, LastWords, RuntimeEvent, Sample
@@ -44,8 +44,8 @@ class Exporter:
 
     def __init__(
         self,
-        root: Path = cgroups.ROOT,
-        proc: Path = cgroups.PROC,
+        root: Path = ROOT,
+        proc: Path = PROC,
         now: Callable[[], float] = time.time,
         open_reader: OpenReader | None = None,
         shown: Shown | None = None,

@@ -7,17 +7,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from monitor.api.ecs.views import filled
 from monitor.api.operation import Context, Outcome, Params, answer, operation, page
 from monitor.model import arn as arns
 from monitor.model.alarm import Alarm, alarm_arn
 from monitor.model.errors import ClientFault
-from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
+from monitor.model.scaling import ScalableTarget, ScalingPolicy
 from monitor.model.service import ACTIVE, Service
 from monitor.model.state import Change, Drop, Put, State
-from monitor.rules import schedule
 from monitor.rules.scaling import check_steps, clamp, validation
 
 SERVICE = "application-autoscaling"
@@ -47,7 +45,7 @@ def _service(ctx: Context, params: Params) -> Service:
     return service
 
 
-def _target(ctx: Context, params: Params) -> ScalableTarget:
+def target_of(ctx: Context, params: Params) -> ScalableTarget:
     """Raises ObjectNotFoundException."""
     parts = str(params.get("ResourceId") or "").split("/")
     arn = arns.service(ctx.scope, parts[1], parts[2]) if len(parts) == 3 else ""
@@ -61,16 +59,16 @@ def _target(ctx: Context, params: Params) -> ScalableTarget:
     return found
 
 
-def _page(items: Sequence[str], params: Params, default: int) -> tuple[list[str], str | None]:
+def paged(items: Sequence[str], params: Params, default: int) -> tuple[list[str], str | None]:
     asked = {"maxResults": params.get("MaxResults", default), "nextToken": params.get("NextToken")}
     return page(items, {k: v for k, v in asked.items() if v is not None}, default, default)
 
 
-def _listed(name: str, shown: list[dict[str, Any]], token: str | None) -> Outcome:
+def listed(name: str, shown: list[dict[str, Any]], token: str | None) -> Outcome:
     return answer(filled(**{name: shown}, NextToken=token))
 
 
-def _mine(ctx: Context, params: Params) -> list[ScalableTarget]:
+def targets_asked(ctx: Context, params: Params) -> list[ScalableTarget]:
     """Targets of the caller's account and region, of one resource if it is named."""
     if params.get("ServiceNamespace") != "ecs":
         raise validation("Unsupported service namespace, resource type or scalable dimension")
@@ -131,17 +129,19 @@ def belongings(state: State, target: ScalableTarget) -> list[Change]:
 
 @operation(SERVICE, "DeregisterScalableTarget")
 def deregister_scalable_target(ctx: Context, params: Params) -> Outcome:
-    return Outcome(lambda _: {}, tuple(belongings(ctx.state, _target(ctx, params))))
+    return Outcome(lambda _: {}, tuple(belongings(ctx.state, target_of(ctx, params))))
 
 
 @operation(SERVICE, "DescribeScalableTargets")
 def describe_scalable_targets(ctx: Context, params: Params) -> Outcome:
     wanted = params.get("ResourceIds")
     found = {
-        t.key: t for t in _mine(ctx, {**params, "ResourceId": None}) if not wanted or t.resource_id in wanted
+        t.key: t
+        for t in targets_asked(ctx, {**params, "ResourceId": None})
+        if not wanted or t.resource_id in wanted
     }
-    chunk, token = _page(list(found), params, 50)
-    return _listed("ScalableTargets", [_target_view(found[k]) for k in chunk], token)
+    chunk, token = paged(list(found), params, 50)
+    return listed("ScalableTargets", [_target_view(found[k]) for k in chunk], token)
 
 
 def _target_view(t: ScalableTarget) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def _tracking(config: Mapping[str, Any]) -> dict[str, Any]:
 
 @operation(SERVICE, "PutScalingPolicy")
 def put_scaling_policy(ctx: Context, params: Params) -> Outcome:
-    target = _target(ctx, params)
+    target = target_of(ctx, params)
     kind, name = params.get("PolicyType") or "StepScaling", params["PolicyName"]
     member = {
         "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
@@ -245,7 +245,7 @@ def put_scaling_policy(ctx: Context, params: Params) -> Outcome:
 
 
 def _policy(ctx: Context, params: Params) -> ScalingPolicy:
-    target = _target(ctx, params)
+    target = target_of(ctx, params)
     found = ctx.state.scaling_policies.get(f"{target.service_arn}/{params['PolicyName']}")
     if found is None:
         raise ClientFault("ObjectNotFoundException", f"No scaling policy found: {params['PolicyName']}")
@@ -263,12 +263,12 @@ def describe_scaling_policies(ctx: Context, params: Params) -> Outcome:
     names = params.get("PolicyNames")
     found = {
         p.key: (p, t)
-        for t in _mine(ctx, params)
+        for t in targets_asked(ctx, params)
         for p in ctx.state.scaling_policies_of(t.service_arn)
         if not names or p.name in names
     }
-    chunk, token = _page(list(found), params, 10)
-    return _listed("ScalingPolicies", [_policy_view(ctx.state, *found[k]) for k in chunk], token)
+    chunk, token = paged(list(found), params, 10)
+    return listed("ScalingPolicies", [_policy_view(ctx.state, *found[k]) for k in chunk], token)
 
 
 def _policy_view(state: State, p: ScalingPolicy, t: ScalableTarget) -> dict[str, Any]:
@@ -285,124 +285,7 @@ def _policy_view(state: State, p: ScalingPolicy, t: ScalableTarget) -> dict[str,
     }
 
 
-# -- scheduled actions -------------------------------------------------------------------------------------
-
-
-@operation(SERVICE, "PutScheduledAction")
-def put_scheduled_action(ctx: Context, params: Params) -> Outcome:
-    """Times that are not sent again with an update are removed."""
-    target, name = _target(ctx, params), params["ScheduledActionName"]
-    known = ctx.state.scheduled_actions.get(f"{target.service_arn}/{name}")
-    text = params.get("Schedule") or (known.schedule if known else "")
-    schedule.parse(text)
-    zone = params.get("Timezone") or ""
-    if zone:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-            raise validation(f"Timezone {zone[:64]!r} is not a time zone of the IANA database.") from error
-    action = params.get("ScalableTargetAction") or {}
-    low = action.get("MinCapacity", known.minimum if known else None)
-    high = action.get("MaxCapacity", known.maximum if known else None)
-    if (low is None and high is None) or min(v for v in (low, high) if v is not None) < 0:
-        raise validation("ScalableTargetAction needs a MinCapacity or a MaxCapacity of at least 0.")
-    if low is not None and high is not None and low > high:
-        raise validation("MinCapacity must not be above MaxCapacity.")
-    if known is None and len(ctx.state.scheduled_actions_of(target.service_arn)) >= MOST_ACTIONS:
-        raise ClientFault(
-            "LimitExceededException", f"A scalable target can have at most {MOST_ACTIONS} actions."
-        )
-    region, account = ctx.scope.region, ctx.scope.account
-    made = ScheduledAction(
-        arn=known.arn
-        if known
-        else f"arn:aws:autoscaling:{region}:{account}:scheduledAction:{ctx.ids.uuid()}:resource/ecs/"
-        f"{target.resource_id}:scheduledActionName/{name}",
-        service_arn=target.service_arn,
-        name=name,
-        schedule=text,
-        created_at=known.created_at if known else ctx.now,
-        timezone=zone,
-        starts_at=params.get("StartTime"),
-        ends_at=params.get("EndTime"),
-        minimum=low,
-        maximum=high,
-        fired_at=ctx.now,
-    )
-    return Outcome(lambda _: {}, (Put(made),))
-
-
-@operation(SERVICE, "DeleteScheduledAction")
-def delete_scheduled_action(ctx: Context, params: Params) -> Outcome:
-    target = _target(ctx, params)
-    found = ctx.state.scheduled_actions.get(f"{target.service_arn}/{params['ScheduledActionName']}")
-    if found is None:
-        raise ClientFault(
-            "ObjectNotFoundException", f"No scheduled action found: {params['ScheduledActionName']}"
-        )
-    return Outcome(lambda _: {}, (Drop(found),))
-
-
-@operation(SERVICE, "DescribeScheduledActions")
-def describe_scheduled_actions(ctx: Context, params: Params) -> Outcome:
-    names = params.get("ScheduledActionNames")
-    found = {
-        a.key: (a, t)
-        for t in _mine(ctx, params)
-        for a in ctx.state.scheduled_actions_of(t.service_arn)
-        if not names or a.name in names
-    }
-    chunk, token = _page(list(found), params, 50)
-    return _listed("ScheduledActions", [_action_view(*found[k]) for k in chunk], token)
-
-
-def _action_view(a: ScheduledAction, t: ScalableTarget) -> dict[str, Any]:
-    return filled(
-        ScheduledActionName=a.name,
-        ScheduledActionARN=a.arn,
-        ServiceNamespace="ecs",
-        Schedule=a.schedule,
-        Timezone=a.timezone,
-        ResourceId=t.resource_id,
-        ScalableDimension=DIMENSION,
-        StartTime=a.starts_at,
-        EndTime=a.ends_at,
-        ScalableTargetAction=filled(MinCapacity=a.minimum, MaxCapacity=a.maximum),
-        CreationTime=a.created_at,
-    )
-
-
-# -- activities and tags -----------------------------------------------------------------------------------
-
-
-@operation(SERVICE, "DescribeScalingActivities")
-def describe_scaling_activities(ctx: Context, params: Params) -> Outcome:
-    """Newest first. What was not done is listed only when it is asked for."""
-    with_all = bool(params.get("IncludeNotScaledActivities"))
-    found = {
-        a.id: (a, t)
-        for t in _mine(ctx, params)
-        for a in reversed(ctx.state.scaling_activities_of(t.service_arn))
-        if with_all or not a.not_scaled
-    }
-    chunk, token = _page(list(found), params, 50)
-    return _listed("ScalingActivities", [_activity_view(*found[k]) for k in chunk], token)
-
-
-def _activity_view(a: ScalingActivity, t: ScalableTarget) -> dict[str, Any]:
-    return filled(
-        ActivityId=a.id,
-        ServiceNamespace="ecs",
-        ResourceId=t.resource_id,
-        ScalableDimension=DIMENSION,
-        Description=a.description,
-        Cause=a.cause,
-        StartTime=a.started_at,
-        EndTime=a.ended_at,
-        StatusCode=a.status,
-        StatusMessage=a.message,
-        NotScaledReasons=[dict(r) for r in a.not_scaled] or None,
-    )
+# -- tags ------------------------------------------------------------------------------------------------
 
 
 def _tags(tags: Mapping[str, str] | None) -> dict[str, str]:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from monitor.api import alarms, autoscaling, moorwatch, sts
+from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
 from monitor.api.ecs import (
     agents,
     attributes,
@@ -55,6 +55,7 @@ FAMILIES = (
     instances,
     moorwatch,
     protection,
+    scaling_actions,
     services,
     settings,
     sts,

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from exporters.cgroups import CgroupReader, Gone, Hierarchies, NotVisible, Unreadable, own_part
+from exporters.cgroups import CgroupReader, Gone, NotVisible, Unreadable
+from exporters.hierarchy import Hierarchies, own_part
 from exporters.parse import BadFile
 from exporters.sample import ContainerIdentity, Interface, Sample
 from tests.unit import exporters_trees as trees
