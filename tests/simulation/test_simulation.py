@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import os
-from collections.abc import Awaitable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,10 +17,11 @@ from monitor.scheduler import replicas
 from monitor.scheduler.lifecycle import TaskReport
 from tests.simulation.__main__ import read, shown
 from tests.simulation.actions import Action, draw, failure_of, shrink, simulate
+from tests.simulation.hours import Found
 from tests.simulation.store import SimStore
 from tests.simulation.world import Control, Simulation
 
-SEEDS, HOURS_A_SEED, HOURS = 84, 12.0, 1000.0
+HOURS = 1000.0
 PLANTED_SEEDS, PLANTED_HOURS = 8, 2.0
 
 
@@ -34,25 +32,12 @@ def quiet() -> Any:
     logging.disable(logging.NOTSET)
 
 
-def one(seed: int) -> tuple[int, float, str]:
-    logging.disable(logging.CRITICAL)
-    actions = draw(seed, HOURS_A_SEED)
-    found = failure_of(actions, seed)
-    if not found:
-        return seed, HOURS_A_SEED, ""
-    shortest = shrink(actions, seed)
-    return seed, 0.0, shown(shortest, seed, failure_of(shortest, seed))
-
-
 @pytest.mark.slow
-def test_a_thousand_hours_with_faults() -> None:
-    first = int(os.environ.get("SEED", "0"))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max(2, os.cpu_count() or 2), mp_context=context) as pool:
-        results = list(pool.map(one, range(first, first + SEEDS)))
-    failures = [scenario for _, _, scenario in results if scenario]
+def test_a_thousand_hours_with_faults(histories: Iterator[Found]) -> None:
+    found = list(histories)
+    failures = [f.scenario for f in found if f.scenario]
     assert not failures, "\n\n".join(failures[:3])
-    hours = sum(h for _, h, _ in results)
+    hours = sum(f.hours for f in found)
     print(f"{hours:.0f} simulated cluster-hours")
     assert hours >= HOURS
 
