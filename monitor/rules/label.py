@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 from monitor.model.metric import MetricKey
 
-MOST_DYNAMIC = 6  # values in one label
+MOST_DYNAMIC = 6  # live values in one label; properties are not counted
 MOST_CHARACTERS = 2048
 _HOLE = re.compile(r"\$\{([A-Z_]{1,32}|PROP\('([^'{}]{1,300})'\))\}")
 _TIMEZONE = re.compile(r"([+-])(\d\d)(\d\d)")
@@ -101,7 +101,8 @@ def expand(label: str, default: str, points: Points, place: Place, source: Sourc
     if len(label) > MOST_CHARACTERS:
         raise BadLabel(f"A label has at most {MOST_CHARACTERS} characters")
     holes = [match[1] for match in _HOLE.finditer(label)]
-    if len(holes) > MOST_DYNAMIC:
+    live = [hole for hole in holes if hole != "LABEL" and not hole.startswith("PROP")]
+    if len(live) > MOST_DYNAMIC:
         raise BadLabel(f"A label has at most {MOST_DYNAMIC} dynamic values")
     if holes.count("LABEL") > 1:
         raise BadLabel("A label has ${LABEL} at most once")
@@ -127,7 +128,7 @@ def parse_timezone(text: str) -> timezone:
 
 
 def _property(name: str, place: Place, source: Source | None) -> str:
-    if name == "AccountId":
+    if name in ("AccountId", "AccountLabel"):
         return place.account
     if name == "Region":
         return place.region
