@@ -36,6 +36,7 @@ __all__ = [
     "Search",
     "Series",
     "evaluate",
+    "kind",
     "names_in",
     "order",
     "parse",
@@ -75,6 +76,15 @@ def evaluate(
     if isinstance(found, float):
         raise BadExpression("The result of an expression must be a time series or an array of time series")
     return found
+
+
+def kind(node: Node, known: Mapping[str, str], metrics: Sequence[str] = ()) -> str:
+    """Whether an expression gives one series, TS, or an array of them, TS[] (which no alarm can watch), without any
+    data. `known`: the same of the queries that are referred to. Raises BadExpression as `evaluate` does.
+    """
+    empty = Series("", "", 60)
+    samples = {name: (empty if found == "TS" else ()) for name, found in known.items()}
+    return functions.kind_of(evaluate(node, samples, Request(0, 0, metrics=tuple(metrics))))
 
 
 def order(expressions: Mapping[str, Node]) -> tuple[str, ...]:

@@ -315,18 +315,24 @@ def choose(condition: Value, then: Value, otherwise: Value | None) -> Value:
             found.append(replace(result, id=one.id, label=one.label))
         return tuple(found)
     if isinstance(condition, float):
-        if math.isnan(condition):
-            return _nothing(then, otherwise)
-        return then if condition else otherwise if otherwise is not None else _nothing(then, None)
+        return _chosen(condition, then, otherwise)
     assert isinstance(condition, Series)
     trues, falses = _lookup(then, 0.0), _lookup(math.nan if otherwise is None else otherwise, math.nan)
     points = [(at, (trues if value else falses)(at)) for at, value in condition.points]
     return condition.having([(at, value) for at, value in points if not math.isnan(value)])
 
 
-def _nothing(*values: Value | None) -> Value:
-    series = next((value for value in values if isinstance(value, Series)), None)
-    return math.nan if series is None else series.having(())
+def _chosen(condition: float, then: Value, otherwise: Value | None) -> Value:
+    """One of the two as a whole. It is a series when either is: the kind of a result must not hang on the data."""
+    series = next((value for value in (then, otherwise) if isinstance(value, Series)), None)
+    found = math.nan if math.isnan(condition) or (not condition and otherwise is None) else condition
+    value = then if found else otherwise
+    if math.isnan(found) or value is None:
+        return math.nan if series is None else series.having(())
+    if series is None or isinstance(value, Series):
+        return value
+    assert isinstance(value, float)
+    return _mapped(series, lambda _: value)
 
 
 def _lookup(value: Value, missing: float) -> Callable[[float], float]:

@@ -12,7 +12,7 @@ _AGES = ((63 * DAY, HOUR, HOUR), (15 * DAY, 300, 300), (3 * HOUR, 60, 60))
 
 
 def is_period(period: int) -> bool:
-    """1, 5, 10, 20, 30 or a multiple of 60, at most a day's multiple that an alarm or query could use."""
+    """1, 5, 10, 20, 30 or a multiple of 60."""
     return period in SHORT_PERIODS or (period > 0 and period % 60 == 0)
 
 

@@ -47,7 +47,7 @@ class Tokens:
     whole: str  # lower case, only letters and digits
 
 
-@lru_cache(maxsize=65_536)
+@lru_cache(maxsize=16_384)
 def tokens(text: str) -> Tokens:
     parts = tuple(_TOKEN.findall(text))
     return Tokens(parts, tuple(part.lower() for part in parts), "".join(_CHUNK.findall(text)).lower())
@@ -73,20 +73,26 @@ def _has_tokens(text: str, term: str) -> bool:
 
     So `network-errors` finds NetworkErrors and CustomCount finds CustomCount1, but customcount and count1 do not.
     """
-    have, want = tokens(text), tokens(term)
+    have, want, keeps_case = tokens(text), tokens(term), _keeps_case(term)
     if not want.parts:
         return False
     if want.whole == have.whole:
         return True
-    joined = [len(_TOKEN.findall(chunk)) > 1 for chunk in _CHUNK.findall(term) for _ in _TOKEN.findall(chunk)]
     size = len(want.parts)
     return any(
         all(
-            have.parts[at + i] == want.parts[i] if joined[i] else have.lower[at + i] == want.lower[i]
+            have.parts[at + i] == want.parts[i] if keeps_case[i] else have.lower[at + i] == want.lower[i]
             for i in range(size)
         )
         for at in range(len(have.parts) - size + 1)
     )
+
+
+@lru_cache(maxsize=1024)
+def _keeps_case(term: str) -> tuple[bool, ...]:
+    """For each token, whether it is written together with another one."""
+    chunks = [_TOKEN.findall(chunk) for chunk in _CHUNK.findall(term)]
+    return tuple(len(chunk) > 1 for chunk in chunks for _ in chunk)
 
 
 def _texts(key: MetricKey, name: str | None) -> Iterator[str]:

@@ -131,6 +131,8 @@ ALL = (M1, M2, M3)
         ("IF(AVG(m1) > 2, m1, m2)", [1, 2, 3, 4, 5]),
         ("IF(AVG(m1) > 4, m1, m2)", [10, _, 30, _, 50]),
         ("IF(AVG(m1) > 4, m1)", [_] * 5),
+        ("IF(AVG(m1) > 4, m1, 7)", [7] * 5),
+        ("IF(AVG(m1) > 2, 7, m2)", [7, _, 7, _, 7]),
     ],
 )  # fmt: skip
 def test_of_one_series(text: str, expected: Values) -> None:
@@ -254,7 +256,7 @@ def test_nodes() -> None:
     found = expression.parse("""SEARCH('Name="it\\'s"', 'Sum')""")
     assert isinstance(found, Find)
     assert found.search.text == """Name="it's\""""
-    assert expression.names_in(expression.parse("e2 + IF(m1 > e2, [m3][0 + m3], -m2)".replace("[0 + m3]", ""))) == (
+    assert expression.names_in(expression.parse("e2 + IF(m1 > e2, [m3], -m2)")) == (
         "e2", "m1", "m3", "m2",
     )  # fmt: skip
     assert expression.uses_metrics(expression.parse("1/SUM(METRICS())"))
@@ -346,6 +348,27 @@ def test_bad_syntax(text: str, reason: str) -> None:
 def test_bad_kinds(text: str, why: str) -> None:
     with pytest.raises(BadExpression, match=why):
         result(text, *ALL)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("m1 + 1", "TS"),
+        ("SUM(METRICS())", "TS"),
+        ("IF(AVG(m1) > 2, m1, 5)", "TS"),
+        ("m1 * e1", "TS[]"),
+        ("SLICE(SEARCH('a', 'Sum'), 1)", "TS[]"),
+        ("FIRST(e1)", "TS"),
+    ],
+)
+def test_kind_is_known_without_data(text: str, expected: str) -> None:
+    assert expression.kind(expression.parse(text), {"m1": "TS", "e1": "TS[]"}, ["m1"]) == expected
+
+
+def test_kind_refuses_what_evaluation_would() -> None:
+    for text in ("AVG(m1)", "m2", "SUM(5)", "IF(AVG(m1) > 2, 1, 2)"):
+        with pytest.raises(BadExpression):
+            expression.kind(expression.parse(text), {"m1": "TS"})
 
 
 def test_long_chains_need_no_recursion() -> None:
