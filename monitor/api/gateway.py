@@ -36,6 +36,7 @@ from monitor.instrument import ControlMetrics
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.model.state import Change
+from monitor.series.base import SeriesError, SeriesStore
 from monitor.store.base import Store, StoreError
 from monitor.tracing import OFF, RequestSpan, Tracing
 from monitor.wire import dispatch, sigv4
@@ -124,7 +125,9 @@ class Gateway:
         metrics: ControlMetrics,
         endpoint: str,
         tracing: Tracing = OFF,
+        series: SeriesStore | None = None,
     ) -> None:
+        self._series = series
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
         self._metrics, self._endpoint, self._tracing = metrics, endpoint, tracing
         self._waiting: set[asyncio.Future[None]] = set()
@@ -167,7 +170,7 @@ class Gateway:
         except AwsError as error:
             code, problem = str(error.status), error.code
             return dispatch.render_error(call, error, request)
-        except StoreError as error:
+        except (StoreError, SeriesError) as error:
             log.exception("operation=%s", name)
             code, problem = "500", "ServerException"
             return dispatch.render_error(call, ServerFault("ServerException", str(error)), request)
@@ -202,6 +205,7 @@ class Gateway:
             ids=self._ids,
             caller=caller.access_key_id,
             endpoint=self._address(request),
+            series=self._series,
         )
         outcome = function(context, call.params)
         if outcome.wait_seconds:
@@ -217,7 +221,7 @@ class Gateway:
         else:
             body = outcome.view(self._store.state)
             await self._store.flushed()
-        return body
+        return body if outcome.work is None else await outcome.work()
 
 
 def moorwatch_operations() -> frozenset[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.errors import client_exception, cluster_not_found, invalid_parameter
 from monitor.model.state import Change, State
 from monitor.model.task_definition import TaskDefinition
+from monitor.series.base import SeriesStore
 
 Params = Mapping[str, Any]
 View = Callable[[State], dict[str, Any]]
@@ -34,18 +35,21 @@ class Ids(Protocol):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again.
-    `missed_events`: those the reader asked for too late."""
+    `missed_events`: those the reader asked for too late. `work`: what has to be waited for (another store's answer); its
+    result is the answer, in place of the view's."""
 
     view: View
     changes: tuple[Change, ...] = ()
     is_ready: Callable[[State], bool] | None = None
     wait_seconds: float = 0.0
     missed_events: int = 0
+    work: Callable[[], Awaitable[dict[str, Any]]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One authenticated request. `endpoint` is where agents find us, `caller` the access key id."""
+    """One authenticated request. `endpoint` is where agents find us, `caller` the access key id. `series`: the metric
+    store, which operations reach in their outcome's `work`."""
 
     state: State
     scope: Scope
@@ -54,6 +58,7 @@ class Context:
     caller: str
     endpoint: str
     host: str = ""
+    series: SeriesStore | None = None
 
     @property
     def caller_arn(self) -> str:
@@ -219,6 +224,11 @@ def with_token(body: dict[str, Any], token: str | None) -> dict[str, Any]:
     if token is not None:
         body["nextToken"] = token
     return body
+
+
+def awaited(work: Callable[[], Awaitable[dict[str, Any]]]) -> Outcome:
+    """An Outcome that changes nothing and answers what `work` gives."""
+    return Outcome(view=lambda _: {}, work=work)
 
 
 def bounded(items: Sequence[str] | None, what: str, most: int) -> Sequence[str]:
