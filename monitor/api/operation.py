@@ -35,7 +35,7 @@ class Ids(Protocol):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again.
-    `missed_events`: those the reader asked for too late. `work`: what has to be waited for (another store's answer); its
+    `missed_events`: those the reader asked for too late. `work`: what has to be waited for (another store, say); its
     result is the answer, in place of the view's."""
 
     view: View
