@@ -129,6 +129,7 @@ def application(
         routes=[
             Route("/", welcome, methods=["GET"]),
             Route("/", aws, methods=["POST"]),
+            Route("/service/{service}/operation/{operation}", aws, methods=["POST"]),
             Route("/metrics", scrape),
             Route("/healthz", healthz),
             Route("/sd/prometheus", discover),

@@ -1,6 +1,7 @@
 """Which operation is it? And answers and errors in the protocol the caller speaks.
 
-Routing: X-Amz-Target (JSON services), else `Action=` in a form (Query services; the signing name tells which).
+Routing: the path (RPC v2 CBOR, told by a header), X-Amz-Target (JSON services), else `Action=` in a form (Query
+services; the signing name tells which).
 The operations of our own, which no model describes, are a JSON service beside ECS: target `Moorwatch_20261101`.
 """
 
@@ -9,43 +10,28 @@ from __future__ import annotations
 import json
 import re
 import uuid
+import zlib
 from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from monitor.model.errors import AwsError, ClientFault
-from monitor.wire import answers, models, query, shapes, sigv4
+from monitor.wire import answers, cbor, faults, models, query, shapes, sigv4
 from monitor.wire.http import MAX_BODY_BYTES, Request, Response
 
 MOORWATCH = "moorwatch"
 MOORWATCH_TARGET = "Moorwatch_20261101"
-JSON_TYPE = "application/x-amz-json-1.1"
-# Query services have other names for the front end's errors (STS API reference, Common Errors): code and status.
-_QUERY_ERRORS = {
-    "InvalidSignatureException": ("SignatureDoesNotMatch", 403),
-    "UnrecognizedClientException": ("InvalidClientTokenId", 403),
-    "MissingAuthenticationTokenException": ("MissingAuthenticationToken", 403),
-    "IncompleteSignatureException": ("IncompleteSignature", 400),
-    "AccessDeniedException": ("AccessDenied", 403),
-    "InvalidParameterException": ("ValidationError", 400),
-    "SerializationException": ("MalformedInput", 400),
-    "ServerException": ("InternalFailure", 500),
-}
-# A JSON service with a name of its own for what the front end finds wrong (its API reference, Common Errors).
-_JSON_ERRORS = {
-    models.AUTOSCALING: {
-        "InvalidParameterException": "ValidationException",
-        "ClientException": "ValidationException",
-        "ServerException": "InternalServiceException",
-    }
-}
+JSON_TYPE, CBOR_TYPE = "application/x-amz-json-1.1", "application/cbor"
+PROTOCOL_HEADER, RPC = "smithy-protocol", "rpc-v2-cbor"
+_RPC_PATH = re.compile(r"/service/([A-Za-z0-9_.-]{1,64})/operation/([A-Za-z0-9_]{1,128})")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class Protocol(Enum):
     JSON = "json"
     QUERY = "query"
+    CBOR = "cbor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +52,59 @@ def parse(request: Request, moorwatch_operations: Set[str] = frozenset()) -> Cal
     InvalidParameterException, InvalidSignatureException when it is signed for another service.
     """
     if len(request.body) > MAX_BODY_BYTES:
-        message = f"The request is larger than {MAX_BODY_BYTES} bytes: send less at once."
-        raise ClientFault("RequestEntityTooLargeException", message, 413)
+        raise _too_large()
     credential = sigv4.parse_scope(request)
     signed_for = credential.service if credential else ""
     request_id = str(uuid.uuid4())
+    request = _inflated(request)
     target = request.headers.get("x-amz-target", "")
+    if PROTOCOL_HEADER in request.headers:
+        return _parse_rpc(request, signed_for, request_id)
     if target:
         return _parse_json(request, target, signed_for, request_id, moorwatch_operations)
     return _parse_query(request, signed_for, request_id)
+
+
+def _inflated(request: Request) -> Request:
+    """The request with its body as the client had it before compressing: never more than a plain one may have."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding in ("identity", "", "aws-chunked"):
+        return request
+    if encoding != "gzip":
+        raise ClientFault("SerializationException", f"Content-Encoding {encoding[:32]!r} is not gzip.")
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        body = inflate.decompress(request.body, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise ClientFault("SerializationException", f"The request is not valid gzip: {error}") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise _too_large()
+    if not inflate.eof:
+        raise ClientFault("SerializationException", "The request is not valid gzip: it is cut off.")
+    return replace(request, body=body)
+
+
+def _parse_rpc(request: Request, signed_for: str, request_id: str) -> Call:
+    """Smithy RPC v2 CBOR: the path names the operation."""
+    spoken = request.headers[PROTOCOL_HEADER]
+    match = _RPC_PATH.fullmatch(request.path)
+    service = models.TARGET_PREFIXES.get(match[1], "") if match else ""
+    if spoken != RPC or match is None or service not in models.RPC_SERVICES:
+        message = f"{request.path[:128]!r} is no operation of a service that speaks {spoken[:32]!r} here."
+        raise ClientFault("UnknownOperationException", message)
+    name = match[2]
+    if name not in models.operation_names(service):
+        raise ClientFault("UnknownOperationException", f"The operation {name!r} is not known.")
+    _check_service(signed_for, models.signing_name(service))
+    params = shapes.decode(
+        models.operation(service, name).input_shape, cbor.load(request.body), _not_finite(service)
+    )
+    return Call(service, name, Protocol.CBOR, params, request_id)
+
+
+def _too_large() -> ClientFault:
+    message = f"The request is larger than {MAX_BODY_BYTES} bytes: send less at once."
+    return ClientFault("RequestEntityTooLargeException", message, 413)
 
 
 def _parse_json(request: Request, target: str, signed_for: str, request_id: str, ours: Set[str]) -> Call:
@@ -86,11 +116,11 @@ def _parse_json(request: Request, target: str, signed_for: str, request_id: str,
     if request.method.upper() != "POST":
         message = f"{name} is called with the method POST, not {request.method[:16]!r}."
         raise ClientFault("UnknownOperationException", message, 405)
-    _check_service(signed_for, service, "ecs" if service == MOORWATCH else service)
+    _check_service(signed_for, service, "ecs" if service == MOORWATCH else models.signing_name(service))
     value = _document(request.body)
     if service == MOORWATCH:
         return Call(service, name, Protocol.JSON, shapes.plain(value), request_id)
-    params = shapes.decode(models.operation(service, name).input_shape, value)
+    params = shapes.decode(models.operation(service, name).input_shape, value, _not_finite(service))
     return Call(service, name, Protocol.JSON, params, request_id)
 
 
@@ -106,10 +136,17 @@ def _parse_query(request: Request, signed_for: str, request_id: str) -> Call:
     if request.method.upper() not in ("POST", "GET"):
         message = f"{action} is called with the method POST, not {request.method[:16]!r}."
         raise ClientFault("InvalidAction", message, 405)
-    _check_service(signed_for, service)
+    _check_service(signed_for, models.signing_name(service))
     operation = models.operation(service, action)
-    params = shapes.decode(operation.input_shape, query.nested(operation.input_shape, fields))
+    params = shapes.decode(
+        operation.input_shape, query.nested(operation.input_shape, fields), _not_finite(service)
+    )
     return Call(service, action, Protocol.QUERY, params, request_id)
+
+
+def _not_finite(service: str) -> str:
+    """What NaN is answered with: CloudWatch, whose business are numbers, has a code of its own."""
+    return "InvalidParameterValue" if service == models.CLOUDWATCH else "SerializationException"
 
 
 def _check_service(signed_for: str, *accepted: str) -> None:
@@ -146,32 +183,51 @@ def render(call: Call, body: Mapping[str, Any]) -> Response:
     """The answer in the call's protocol. Raises answers.BadOutput for a defect of ours."""
     headers = {"x-amzn-RequestId": call.request_id}
     if call.service == MOORWATCH:
-        return Response(200, _dump(body), {**headers, "content-type": JSON_TYPE})
+        return Response(200, _dump(body), {**headers, "content-type": models.json_type(call.service)})
     operation = models.operation(call.service, call.operation)
     encoded = answers.encode(operation.output_shape, body)
-    if call.protocol is Protocol.QUERY:
-        content = query.render(operation, encoded, call.request_id)
-        return Response(200, content, {**headers, "content-type": "text/xml"})
-    return Response(200, _dump(encoded), {**headers, "content-type": JSON_TYPE})
+    match call.protocol:
+        case Protocol.QUERY:
+            content = query.render(operation, encoded, call.request_id)
+            return Response(200, content, {**headers, "content-type": "text/xml"})
+        case Protocol.CBOR:
+            content = cbor.dump(operation.output_shape, encoded)
+            return Response(200, content, {**headers, "content-type": CBOR_TYPE, PROTOCOL_HEADER: RPC})
+        case Protocol.JSON:
+            kind = models.json_type(call.service)
+            return Response(200, _dump(encoded), {**headers, "content-type": kind})
 
 
 def render_error(call: Call | None, error: AwsError, request: Request) -> Response:
     """The error in the protocol of the call, or as far as it can be told from the request."""
     request_id = call.request_id if call else str(uuid.uuid4())
     headers = {"x-amzn-RequestId": request_id}
-    is_query = call.protocol is Protocol.QUERY if call else _looks_like_query(request)
-    if is_query:
-        code, status = _QUERY_ERRORS.get(error.code, (error.code, error.status))
+    protocol, service = (call.protocol, call.service) if call else _asked(request)
+    if protocol is Protocol.QUERY:
+        code, status = faults.in_query(service, error.code, error.status)
         body = query.render_error(code, error.message, status < 500, request_id)
         return Response(status, body, {**headers, "content-type": "text/xml"})
-    service = (
-        call.service
-        if call
-        else models.TARGET_PREFIXES.get(request.headers.get("x-amz-target", "").partition(".")[0], "")
-    )
-    code = _JSON_ERRORS.get(service, {}).get(error.code, error.code)
-    body = _dump({"__type": code, "message": error.message, **error.details})
-    return Response(error.status, body, {**headers, "content-type": JSON_TYPE})
+    code = faults.named(service, error.code)
+    if models.is_query_compatible(service):
+        headers["x-amzn-query-error"] = f"{code};{'Sender' if error.status < 500 else 'Receiver'}"
+    kind = faults.shape_of(service, call.operation if call else "", code)
+    told = {"__type": kind, "message": error.message, **error.details}
+    if protocol is Protocol.CBOR:
+        headers |= {"content-type": CBOR_TYPE, PROTOCOL_HEADER: RPC}
+        return Response(error.status, cbor.dump(None, told), headers)
+    return Response(error.status, _dump(told), {**headers, "content-type": models.json_type(service)})
+
+
+def _asked(request: Request) -> tuple[Protocol, str]:
+    """Protocol and service of a request that could not be parsed."""
+    if PROTOCOL_HEADER in request.headers:
+        match = _RPC_PATH.fullmatch(request.path)
+        return Protocol.CBOR, models.TARGET_PREFIXES.get(match[1], "") if match else ""
+    if _looks_like_query(request):
+        credential = sigv4.parse_scope(request)
+        return Protocol.QUERY, models.QUERY_SERVICES.get(credential.service if credential else "", "")
+    prefix = request.headers.get("x-amz-target", "").partition(".")[0]
+    return Protocol.JSON, models.TARGET_PREFIXES.get(prefix, "")
 
 
 def _looks_like_query(request: Request) -> bool:

@@ -13,11 +13,21 @@ from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 
 AUTOSCALING = "application-autoscaling"
-SERVICES = ("ecs", "sts", AUTOSCALING)
-# X-Amz-Target up to its dot → service, for the services that speak JSON.
-TARGET_PREFIXES = {"AmazonEC2ContainerServiceV20141113": "ecs", "AnyScaleFrontendService": AUTOSCALING}
+CLOUDWATCH, LOGS, EVENTS, SNS = "cloudwatch", "logs", "events", "sns"
+SERVICES = ("ecs", "sts", AUTOSCALING, CLOUDWATCH, LOGS, EVENTS, SNS)
+# X-Amz-Target up to its dot → service, for the services that speak JSON. RPC v2 calls the service by the same name.
+TARGET_PREFIXES = {
+    "AmazonEC2ContainerServiceV20141113": "ecs",
+    "AnyScaleFrontendService": AUTOSCALING,
+    "GraniteServiceVersion20100801": CLOUDWATCH,
+    "Logs_20140328": LOGS,
+    "AWSEvents": EVENTS,
+}
 # Signing name → service, for the services that speak Query.
-QUERY_SERVICES = {"sts": "sts"}
+QUERY_SERVICES = {"sts": "sts", "monitoring": CLOUDWATCH, "sns": SNS}
+# Those whose clients speak CBOR too.
+RPC_SERVICES = frozenset((CLOUDWATCH,))
+_SIGNING_NAMES = {CLOUDWATCH: "monitoring"}
 # Codes any JSON service may answer with, beyond those an operation declares.
 COMMON_ERRORS = frozenset(
     ("ServerException", "ClientException", "InvalidParameterException", "AccessDeniedException")
@@ -41,6 +51,23 @@ def service(name: str) -> ServiceModel:
     for shape, members in _UNPUBLISHED.get(name, {}).items():
         model["shapes"][shape]["members"].update(members)
     return ServiceModel(model, name)
+
+
+def signing_name(service_name: str) -> str:
+    return _SIGNING_NAMES.get(service_name, service_name)
+
+
+@cache
+def is_query_compatible(service_name: str) -> bool:
+    """Whether clients of the newer protocols are told the Query code beside the error's type."""
+    return service_name in SERVICES and "awsQueryCompatible" in service(service_name).metadata
+
+
+@cache
+def json_type(service_name: str) -> str:
+    """The content type of its JSON answers."""
+    version = service(service_name).metadata.get("jsonVersion", "1.1") if service_name in SERVICES else "1.1"
+    return f"application/x-amz-json-{version}"
 
 
 @cache

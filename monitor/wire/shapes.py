@@ -12,6 +12,7 @@ import base64
 import binascii
 import math
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, ShapeResolver, StructureShape
@@ -41,12 +42,24 @@ class WrongType(Unreadable):
         super().__init__(f"{_spell(path) or 'The request'} must be {expected}, got {_json_type(value)}.")
 
 
+class NotFinite(WrongType):
+    """Infinite, or no number: CBOR and Query can say so."""
+
+    def __init__(self, path: Path, expected: str, value: object) -> None:
+        super().__init__(path, expected, value)
+        self.text = f"The value {_spell_number(value)} for parameter {_spell(path)} is invalid."
+
+
 class TooDeep(Unreadable):
     def __init__(self, path: Path) -> None:
         where = ".".join(_spell(path).split(".")[:4])[:SHOWN]
         super().__init__(
             f"The value at {where or 'the request'} is nested more than {MAX_DEPTH} levels deep."
         )
+
+
+def _spell_number(value: object) -> str:
+    return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}.get(str(value), str(value)[:SHOWN])
 
 
 def _spell(path: Path) -> str:
@@ -58,19 +71,23 @@ def _spell(path: Path) -> str:
     return ".".join(reversed(parts))
 
 
-def decode(shape: Shape | None, value: Any) -> dict[str, Any]:
+def decode(shape: Shape | None, value: Any, not_finite: str = "SerializationException") -> dict[str, Any]:
     """The request's parameters, checked: numbers, strings, lists and dicts by member name; timestamps as epoch
     seconds (float), blobs as bytes.
 
-    Raises AwsError: SerializationException for a wrong JSON type, InvalidParameterException for values the model
-    does not allow. AWS's front end calls the latter ValidationException, which no ECS client has a class for;
-    InvalidParameterException is the code every ECS operation declares for a value that fails validation.
+    Raises AwsError: `not_finite` for a number that is none, SerializationException for a wrong JSON type,
+    InvalidParameterException for values the model does not allow. AWS's front end calls the latter ValidationException,
+    which no ECS client has a class for; InvalidParameterException is the code every ECS operation declares for a value
+    that fails validation.
     """
     if shape is None:
         return {}
     findings: Findings = []
     try:
         decoded: dict[str, Any] = _decoder(shape)(value, None, findings, 0)
+    except NotFinite as error:
+        text = str(error) if not_finite == "SerializationException" else error.text
+        raise ClientFault(not_finite, text) from error
     except Unreadable as error:
         raise ClientFault("SerializationException", str(error)) from error
     if findings:
@@ -295,7 +312,7 @@ def _finite(value: Any, path: Path, expected: str) -> float:
     except OverflowError as error:
         raise WrongType(path, expected, value) from error
     if not math.isfinite(number):
-        raise WrongType(path, expected, value)
+        raise NotFinite(path, expected, value)
     return number
 
 
@@ -315,6 +332,8 @@ def _boolean(value: Any, path: Path, _findings: Findings, _depth: int) -> Any:
 
 
 def _timestamp(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
+    if isinstance(value, datetime):  # CBOR has a type of its own for times
+        value = value.timestamp()
     seconds = _finite(value, path, "a timestamp (seconds since the epoch)")
     if not 0 <= seconds < LATEST:
         _fail(value, path, findings, "be a time between the years 1970 and 9999")
@@ -322,6 +341,8 @@ def _timestamp(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
 
 
 def _blob(value: Any, path: Path, _findings: Findings, _depth: int) -> Any:
+    if isinstance(value, bytes):  # as CBOR has it
+        return value
     if not isinstance(value, str):
         raise WrongType(path, "a base64 string", value)
     try:

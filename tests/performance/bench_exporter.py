@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import gc
 import http.client
+import json
 import os
 import shutil
 import statistics
@@ -20,6 +21,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +38,7 @@ from exporters.host import raise_descriptor_limit
 from exporters.render import render
 from exporters.sample import ContainerIdentity, Interface, Sample
 from exporters.server import MetricsServer
+from tests.conftest import free_port
 from tests.performance.bench_replace import docker_host
 from tests.unit import exporters_trees as trees
 
@@ -83,18 +86,20 @@ def bench_real(client: docker.APIClient, containers: int, rounds: int) -> Sample
 def bench_sampling(found: Sequence[ContainerIdentity], rounds: int, root: Path, proc: Path) -> Sample:
     before = psutil.Process().memory_info().rss
     exporter = Exporter(root, proc)
-    readers: list[CgroupReader] = []
     try:
         for who in found:
             exporter.track(who)
-            readers.append(CgroupReader(who, root, proc))
         sample = exporter.sample_all()[0]
-        descriptors = [fd for reader in readers for fd in reader.descriptors()]
+        readers = [t.reader for t in exporter.tracked() if isinstance(t.reader, CgroupReader)]
+        kept = [open_files for reader in readers if (open_files := reader.descriptors())]
+        descriptors = [fd for open_files in kept for fd in open_files]
         full = cpu_seconds(exporter.sample_all, rounds) / len(found)
-        floor = cpu_seconds(lambda: [os.pread(fd, READ_BYTES, 0) for fd in descriptors], rounds) / len(found)
+        floor = cpu_seconds(lambda: [os.pread(fd, READ_BYTES, 0) for fd in descriptors], rounds) / len(kept)
         print(
-            f"{len(found)} containers, {len(descriptors) / len(found):.0f} files each, CPU µs a container-sample"
+            f"{len(found)} containers, {len(descriptors) / len(kept):.0f} files each, CPU µs a container-sample"
         )
+        if len(kept) < len(found):
+            print(f"  the files of {len(found) - len(kept)} are opened each time: no descriptors are left")
         print(f"  read only (floor)    {floor * 1e6:7.1f}")
         print(f"  read and understood  {full * 1e6:7.1f}   {full / floor:.2f} × the floor")
         print(
@@ -106,8 +111,6 @@ def bench_sampling(found: Sequence[ContainerIdentity], rounds: int, root: Path, 
         return sample
     finally:
         exporter.close()
-        for reader in readers:
-            reader.close()
 
 
 def bench_scrapes(exporter: Exporter, containers: int) -> None:
@@ -157,12 +160,14 @@ def bench_netdata(containers: int, seconds: float = 20.0) -> None:
         print("  netdata              not installed")
         return
     base = Path(tempfile.mkdtemp(prefix="mw-netdata-"))
+    port = free_port()
     off = "\n".join(f"    {name} = no" for name in NETDATA_PLUGINS)
     (base / "netdata.conf").write_text(
         f"[global]\n    run as user = root\n[directories]\n    cache = {base}\n    lib = {base}\n    log = {base}\n"
         f"[db]\n    mode = ram\n    update every = 1\n[plugins]\n{off}\n    cgroups = yes\n"
-        "[web]\n    mode = none\n[ml]\n    enabled = no\n[health]\n    enabled = no\n"
-        "[plugin:cgroups]\n    enable cgroups by default matching = *docker*\n"
+        f"[web]\n    bind to = 127.0.0.1:{port}\n[ml]\n    enabled = no\n[health]\n    enabled = no\n"
+        "[plugin:cgroups]\n    enable by default cgroups matching = *docker*\n"
+        "    run script to rename cgroups matching = !*\n"
     )
     process = subprocess.Popen(
         [program, "-D", "-c", str(base / "netdata.conf")],
@@ -171,16 +176,36 @@ def bench_netdata(containers: int, seconds: float = 20.0) -> None:
     )
     try:
         watched = psutil.Process(process.pid)
-        threading.Event().wait(15)  # it finds the containers
+        seen = _charted(port, containers)
+        if not seen:
+            print("  netdata              does not find these containers")
+            return
         used = _cpu_of(watched)
         threading.Event().wait(seconds)
         cost = (_cpu_of(watched) - used) / seconds / containers
         memory = watched.memory_info().rss / 2**20
-        print(f"  netdata              {cost * 1e6:7.1f} a second and container, {memory:.0f} MiB")
+        print(
+            f"  netdata              {cost * 1e6:7.1f} a second and container, {seen} charts, {memory:.0f} MiB"
+        )
     finally:
         process.terminate()
         process.wait(30)
         shutil.rmtree(base, ignore_errors=True)
+
+
+def _charted(port: int, containers: int) -> int:
+    """netdata's charts of containers, once it has found them all; 0: it has not within a minute."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/charts", timeout=10) as answer:
+                charts = [name for name in json.load(answer)["charts"] if name.startswith("cgroup_")]
+        except (OSError, ValueError):
+            charts = []
+        if len({name.partition(".")[0] for name in charts}) >= containers:
+            return len(charts)
+        threading.Event().wait(1)
+    return 0
 
 
 NETDATA_PLUGINS = (
