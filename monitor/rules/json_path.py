@@ -15,6 +15,7 @@ from typing import Any
 
 MOST_CHARACTERS = 256
 MOST_FOUND = 1000
+_QUOTED = re.compile(r"\.?\['([^'\[\]]{1,200})'\]")
 _STEP = re.compile(r"\.([A-Za-z0-9_/@:-]+)|\.(\*)|\[([0-9]{1,9})\]|\[(\*)\]")
 
 
@@ -33,6 +34,10 @@ EVERY = None  # a step to all members or elements
 @dataclass(frozen=True, slots=True)
 class JsonPath:
     steps: tuple[str | int | None, ...]
+
+    @property
+    def wildcards(self) -> int:
+        return self.steps.count(EVERY)
 
     def find(self, value: Any) -> Any:
         """The value there or MISSING; with a * in the path a list of those found, at most 1,000."""
@@ -55,13 +60,20 @@ def _below(value: Any, step: str | int | None) -> list[Any]:
 
 
 @lru_cache(maxsize=1024)
-def parse(text: str) -> JsonPath:
-    """Raises BadPath."""
+def parse(text: str, brackets: bool = False) -> JsonPath:
+    """`brackets`: a name may stand as in $.['a.b'], which CloudWatch Logs takes and EventBridge does not.
+
+    Raises BadPath.
+    """
     if len(text) > MOST_CHARACTERS or not text.startswith("$"):
         raise BadPath(text[:MOST_CHARACTERS])
     steps: list[str | int | None] = []
     at = 1
     while at < len(text):
+        if brackets and (quoted := _QUOTED.match(text, at)):
+            steps.append(quoted[1])
+            at = quoted.end()
+            continue
         match = _STEP.match(text, at)
         if match is None:
             raise BadPath(text)

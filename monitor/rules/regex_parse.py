@@ -117,6 +117,8 @@ class _Parser:
             return None
         end = self.text.find("}", self.at)
         low, comma, high = self.text[self.at : max(end, self.at)].partition(",")
+        if not low and comma and high:
+            low = "0"
         if end < 0 or not _is_count(low) or (comma and high and not _is_count(high)):
             raise BadRegex("bad repetition")
         self.at = end + 1
