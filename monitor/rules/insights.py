@@ -14,8 +14,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cmp_to_key, lru_cache, partial
+from functools import lru_cache, partial
 from itertools import islice
+from typing import Any
 
 from monitor.rules import insights_parse
 from monitor.rules.insights_parse import MOST_ROWS
@@ -40,7 +41,7 @@ from monitor.rules.insights_syntax import (
     Sort,
     Stats,
 )
-from monitor.rules.insights_values import Value, is_true, order, to_number, to_text
+from monitor.rules.insights_values import Value, is_true, to_number, to_text
 from monitor.rules.regex import Regex
 
 _NEWEST = Sort(((Named("@timestamp", FieldName("@timestamp")), True),))
@@ -178,10 +179,7 @@ def _apply(command: Command, rows: Iterator[Row], budget: Budget, wanted: int | 
 
 def _with_columns(items: tuple[Named, ...], row: Row) -> Row:
     for item in items:
-        if item.name not in row.columns and not (
-            isinstance(item.node, FieldName) and item.node.name == item.name
-        ):
-            row.columns[item.name] = evaluate(item.node, row)
+        row.columns[item.name] = _column(item, row)
     return row
 
 
@@ -226,39 +224,58 @@ def _dedup(keys: tuple[Named, ...], rows: Iterator[Row], budget: Budget) -> Iter
 
 
 def _column(item: Named, row: Row) -> Value:
-    """A column may be called as it was written before: `sort count(*)`."""
-    return row.columns[item.name] if item.name in row.columns else evaluate(item.node, row)
+    if item.name in row.columns and not item.aliased:
+        return row.columns[item.name]
+    return evaluate(item.node, row)
+
+
+class _Backwards:
+    """A text that sorts the other way round."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __lt__(self, other: _Backwards) -> bool:
+        return self.text > other.text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Backwards) and self.text == other.text
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _rank(value: Value, descending: bool) -> tuple[Any, ...]:
+    """Numbers before texts, or after them where the order is descending; what is missing comes last, either way."""
+    if value is None:
+        return (2,)
+    number = to_number(value)
+    if number is None:
+        return (0, _Backwards(to_text(value))) if descending else (1, to_text(value))
+    return (1, -number) if descending else (0, number)
 
 
 def _sorted(command: Sort, rows: Iterator[Row], budget: Budget, wanted: int | None) -> Iterator[Row]:
-    """What is equal stays in its order; where a value is missing the row comes last, either way."""
+    """What is equal stays in its order."""
 
-    def compared(left: _Keyed, right: _Keyed) -> int:
-        for (_, descending), one, other in zip(command.keys, left[0], right[0], strict=True):
-            found = order(one, other)
-            if found:
-                return -found if descending and one is not None and other is not None else found
-        return 0
+    def key(row: Row) -> tuple[Any, ...]:
+        return tuple(_rank(_column(item, row), descending) for item, descending in command.keys)
 
-    keyed = (([_column(key, row) for key, _ in command.keys], row) for row in rows)
     if wanted is not None:
-        held = heapq.nsmallest(wanted, keyed, key=cmp_to_key(compared))
+        yield from heapq.nsmallest(wanted, rows, key=key)
     else:
-        held = sorted(_taken(keyed, budget), key=cmp_to_key(compared))
-    yield from (row for _, row in held)
+        yield from sorted(_taken(rows, budget), key=key)
 
 
-_Keyed = tuple[list[Value], Row]
-
-
-def _taken(keyed: Iterator[_Keyed], budget: Budget) -> Iterator[_Keyed]:
-    for one in keyed:
+def _taken(rows: Iterator[Row], budget: Budget) -> Iterator[Row]:
+    for row in rows:
         budget.take()
-        yield one
+        yield row
 
 
 def _stats(command: Stats, rows: Iterator[Row], budget: Budget) -> Iterator[Row]:
-    """One row a group, in the order in which the groups were met; without `by` one row, whether there are records or not."""
+    """One row a group, in the order in which the groups were met; without `by` one row, even of no records."""
     aggregates = tuple(dict.fromkeys(one for item in command.items for one in _aggregates(item.node)))
     groups: dict[tuple[str, ...], tuple[list[Value], list[Group]]] = {}
 

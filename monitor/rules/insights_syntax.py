@@ -88,10 +88,14 @@ Node = Literal | FieldName | Period | Call | Aggregate | Negative | Not | Chain 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """An expression and the column it becomes: its alias, or itself as written."""
+    """An expression and the column it becomes: its alias, or itself as written.
+
+    Without an alias it may also be a column that an earlier command made of the same text: `sort count(*)`.
+    """
 
     name: str
     node: Node
+    aliased: bool = False
 
 
 # -- commands ----------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What a query's fields hold, and how they turn into each other: texts of log lines are numbers where numbers are asked for."""
+"""What a query's fields hold, and how they turn into each other: a text is a number where a number is asked for."""
 
 from __future__ import annotations
 
