@@ -94,9 +94,10 @@ class Query:
     def _plan(self, limit: int) -> list[Command]:
         """The commands with what they mean unsaid: the newest first, and not more than the limit."""
         plan = list(self.commands)
-        if not any(isinstance(one, Sort | Stats) for one in plan):
-            ends = (at for at, one in enumerate(plan) if isinstance(one, Limit | Dedup))
-            plan.insert(next(ends, len(plan)), _NEWEST)
+        ordered = (at for at, one in enumerate(plan) if isinstance(one, Sort | Stats | Limit | Dedup))
+        first = next(ordered, len(plan))
+        if first == len(plan) or isinstance(plan[first], Limit | Dedup):
+            plan.insert(first, _NEWEST)
         if not any(isinstance(one, Limit) for one in plan):
             plan.append(Limit(limit))
         return plan
