@@ -51,6 +51,7 @@ class Leaf:
 
     path: tuple[str, ...]
     tests: tuple[Test, ...]
+    may_be_absent: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _matches(fields: Fields, value: Any, event: _Event) -> bool:
 
 def _object_matches(fields: Fields, value: Mapping[str, Any], event: _Event) -> bool:
     for name, below in fields.named:
-        # An absent field is an empty array: nothing in it can match, and no null is taken for a value.
+        # An absent field is an empty tuple: no value, not even null.
         there = value.get(name, ())
         if not (
             _leaf_matches(below, there, event) if isinstance(below, Leaf) else _matches(below, there, event)
@@ -105,14 +106,12 @@ def _object_matches(fields: Fields, value: Mapping[str, Any], event: _Event) -> 
 
 
 def _leaf_matches(leaf: Leaf, value: Any, event: _Event) -> bool:
+    if value == ():
+        return leaf.may_be_absent and not event.has(leaf.path)
     values = [found for found in _elements(value) if not isinstance(found, Mapping)]
-    for test in leaf.tests:
-        if isinstance(test, Exists) and not test.present:
-            if not values and not event.has(leaf.path):
-                return True
-        elif any(test.holds(found) for found in values):
-            return True
-    return False
+    if leaf.may_be_absent and not values and not event.has(leaf.path):
+        return True
+    return any(test.holds(found) for test in leaf.tests for found in values)
 
 
 def _elements(value: Any) -> Iterator[Any]:
@@ -187,7 +186,9 @@ def _fields(read: dict[str, Any], path: tuple[str, ...], *, in_or: bool, depth: 
         elif isinstance(value, list):
             if not value:
                 raise BadTest("Empty arrays are not allowed")
-            named.append((name, Leaf(below, tuple(parse_test(one) for one in value))))
+            tests = tuple(parse_test(one) for one in value)
+            may_be_absent = any(isinstance(test, Exists) and not test.present for test in tests)
+            named.append((name, Leaf(below, tests, may_be_absent)))
         else:
             raise BadTest(f'"{name}" must be an object or an array')
     return Fields(tuple(named), tuple(either))

@@ -6,7 +6,7 @@ Records flow through the commands one by one; only sort, dedup and stats hold an
 
 A user's regular expressions cannot hold up a query: they run in time in proportion to the text (monitor.rules.regex),
 are at most 1,024 characters long, look at 262,144 characters of a value where they only have to be found, and at 16,384
-where `parse` asks for their groups.
+where `parse` asks for their groups; long ones at less.
 """
 
 from __future__ import annotations

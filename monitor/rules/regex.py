@@ -14,7 +14,11 @@ from monitor.rules.regex_program import Found, Here, Jump, Program, Save, Split,
 
 MOST_TEXT = 262_144  # what is looked at of a text: as much as a log event may hold
 MOST_GROUPED_TEXT = 16_384  # and where the groups are asked for, which is slower
+# Each character may cost as much as the program is long: of long programs less of the text is looked at.
+MOST_WORK = 5_000_000
+MOST_GROUPED_WORK = 500_000
 _MOST_STEPS = 20_000  # kept of an automaton, before it is built anew
+_MOST_CHARACTERS = 4096  # whose takers are kept
 _START, _WORD, _OTHER = 0, 1, 2  # what stands before a place
 
 
@@ -31,10 +35,14 @@ class _State:
 class Regex:
     """A compiled expression. The automaton inside only remembers: no answer depends on what was asked before."""
 
-    __slots__ = ("_kept", "_program", "_start", "_states")
+    __slots__ = ("_grouped_text", "_kept", "_program", "_start", "_states", "_taking", "_text")
 
     def __init__(self, program: Program) -> None:
         self._program = program
+        length = len(program.instructions)
+        self._text = min(MOST_TEXT, MOST_WORK // length)
+        self._grouped_text = min(MOST_GROUPED_TEXT, MOST_GROUPED_WORK // length)
+        self._taking: dict[str, frozenset[int]] = {}
         self._forget()
 
     @property
@@ -50,9 +58,24 @@ class Regex:
     def _state(self, places: frozenset[int], before: int) -> _State:
         return self._states.setdefault((places, before), _State(places, before))
 
+    def _takers(self, char: str) -> frozenset[int]:
+        """The places of the instructions that take this character."""
+        if char not in self._taking:
+            if len(self._taking) >= _MOST_CHARACTERS:
+                self._taking.clear()
+            self._taking[char] = frozenset(
+                at
+                for at, one in enumerate(self._program.instructions)
+                if isinstance(one, Take) and one.has(char)
+            )
+        return self._taking[char]
+
     def search(self, text: str) -> bool:
-        """Whether the expression matches anywhere in the text's first 262,144 characters."""
-        text = text[:MOST_TEXT]
+        """Whether the expression matches anywhere in the text's first 262,144 characters; less of it for an expression
+        of more than 19 instructions, 2,500 characters for the longest.
+        """
+        cut = len(text) > self._text
+        text = text[: self._text]
         state: _State | None = self._start
         for char in text:
             assert state is not None
@@ -60,6 +83,8 @@ class Regex:
             if state is None:
                 return True
         assert state is not None
+        if cut:  # this is not the text's end: $ does not stand here
+            return False
         return (state.steps[""] if "" in state.steps else self._step(state, "")) is None
 
     def _step(self, state: _State, char: str) -> _State | None:
@@ -71,16 +96,16 @@ class Regex:
         takers, matched = self._reach(state.places, state.before, char)
         if not matched:
             # The place 0 again at each character: the match may start anywhere.
-            onward = frozenset((0, *(at + 1 for at, take in takers if char and take.has(char))))
+            onward = frozenset((0, *(at + 1 for at in takers & self._takers(char))))
             found = self._state(onward, _WORD if _is_word(char) else _OTHER)
         state.steps[char] = found
         return found
 
-    def _reach(self, places: frozenset[int], before: int, char: str) -> tuple[list[tuple[int, Take]], bool]:
+    def _reach(self, places: frozenset[int], before: int, char: str) -> tuple[set[int], bool]:
         """The instructions that take a character, reached from the places without one; and whether the end is."""
         seen: set[int] = set()
         waiting = list(places)
-        takers: list[tuple[int, Take]] = []
+        takers: set[int] = set()
         matched = False
         while waiting:
             at = waiting.pop()
@@ -89,7 +114,7 @@ class Regex:
             seen.add(at)
             instruction = self._program.instructions[at]
             if isinstance(instruction, Take):
-                takers.append((at, instruction))
+                takers.add(at)
             elif isinstance(instruction, Split):
                 waiting += (instruction.second, instruction.first)
             elif isinstance(instruction, Jump):
@@ -101,14 +126,14 @@ class Regex:
         return takers, matched
 
     def groups(self, text: str) -> dict[str, str] | None:
-        """The named groups of the first match in the text's first 16,384 characters; None: there is no match.
+        """The named groups of the first match in the text's first 16,384 characters; None: there is no match. Of the
+        text less for an expression of more than 30 instructions, 250 characters for the longest.
 
         A group that has no part in the match is not among them. Of the ways to match, the one that `re` would find.
         """
         if not self.search(text):
             return None
-        text = text[:MOST_GROUPED_TEXT]
-        saved = self._run(text)
+        saved = self._run(text, min(len(text) + 1, self._grouped_text))
         if saved is None:
             return None
         found = {}
@@ -118,11 +143,12 @@ class Regex:
                 found[name] = text[start:end]
         return found
 
-    def _run(self, text: str) -> tuple[int, ...] | None:
+    def _run(self, text: str, places: int) -> tuple[int, ...] | None:
+        """`places`: between characters, to be looked at; the last is behind the text."""
         nothing = (-1,) * (2 * self._program.groups + 2)
         threads: list[tuple[int, tuple[int, ...]]] = []
         best: tuple[int, ...] | None = None
-        for at in range(len(text) + 1):
+        for at in range(places):
             char = text[at] if at < len(text) else ""
             before = _START if at == 0 else _WORD if _is_word(text[at - 1]) else _OTHER
             if best is None:
@@ -131,8 +157,9 @@ class Regex:
                 break
             onward: list[tuple[int, tuple[int, ...]]] = []
             seen: set[int] = set()
+            takers = self._takers(char)
             for place, saved in threads:
-                end = self._follow(place, saved, at, before, char, seen, onward)
+                end = self._follow(place, saved, at, before, char, takers, seen, onward)
                 if end is not None:
                     best = end  # what comes after in the list is less preferred
                     break
@@ -146,6 +173,7 @@ class Regex:
         at: int,
         before: int,
         char: str,
+        takers: frozenset[int],
         seen: set[int],
         onward: list[tuple[int, tuple[int, ...]]],
     ) -> tuple[int, ...] | None:
@@ -158,7 +186,7 @@ class Regex:
             seen.add(place)
             instruction = self._program.instructions[place]
             if isinstance(instruction, Take):
-                if char and instruction.has(char):
+                if place in takers:
                     onward.append((place + 1, saved))
             elif isinstance(instruction, Split):
                 waiting += ((instruction.second, saved), (instruction.first, saved))

@@ -103,6 +103,17 @@ def test_what_is_exponential_in_re_is_answered() -> None:
     assert regex.parse("^(a|a)*(?<end>b)$").groups("a" * 2000 + "b") == {"end": "b"}
 
 
+def test_of_a_long_text_only_the_start_is_looked_at() -> None:
+    assert regex.parse("b").search("a" * 250_000 + "b")
+    assert not regex.parse("b").search("a" * regex.MOST_TEXT + "b")
+    assert not regex.parse("a$").search("a" * (regex.MOST_TEXT + 1))
+    assert regex.parse("(?<x>b)").groups("a" * 16_000 + "b") == {"x": "b"}
+    assert regex.parse("(?<x>b)").groups("a" * regex.MOST_GROUPED_TEXT + "b") is None
+    assert regex.parse("(?<x>a)$").groups("a" * (regex.MOST_GROUPED_TEXT + 1)) is None
+    # An expression of many instructions looks at less.
+    assert regex.parse("(?<x>(?:a?){500}b)").groups("a" * 1000 + "b") is None
+
+
 ATOMS = st.sampled_from(["a", "b", ".", "[ab]", "[^a]", r"\w", r"\b", "^", "$"])
 PATTERNS = st.recursive(
     st.builds("".join, st.lists(ATOMS, max_size=3)),
