@@ -21,7 +21,7 @@ from typing import Any
 from monitor.rules import insights_parse
 from monitor.rules.insights_parse import MOST_ROWS
 from monitor.rules.insights_rows import Record, Row, evaluate
-from monitor.rules.insights_stats import Budget, Group
+from monitor.rules.insights_stats import MOST_HELD, Budget, Group
 from monitor.rules.insights_syntax import (
     Aggregate,
     Call,
@@ -72,13 +72,16 @@ class Query:
         """The rows of `execute`."""
         return self.execute(records, start, end, limit).rows
 
-    def execute(self, records: Iterable[Record], start: int, end: int, limit: int = MOST_ROWS) -> Results:
+    def execute(
+        self, records: Iterable[Record], start: int, end: int, limit: int = MOST_ROWS, held: int = MOST_HELD
+    ) -> Results:
         """The rows, each as its columns' texts in their order; what a row has no value for is left out.
 
         `start`, `end`: milliseconds since the epoch, both inclusive. `limit`: of rows, where the query has none.
+        `held`: groups, distinct values, numbers of percentiles and records to sort, at once.
         Raises QueryTooLarge.
         """
-        counts, budget = Counts(), Budget()
+        counts, budget = Counts(), Budget(held)
         rows = _within(records, start, end, counts)
         plan = self._plan(min(limit, MOST_ROWS))
         counted = False

@@ -26,13 +26,14 @@ class QueryTooLarge(ValueError):
 
 @dataclass(slots=True)
 class Budget:
+    most: int = MOST_HELD
     held: int = 0
 
     def take(self) -> None:
         self.held += 1
-        if self.held > MOST_HELD:
+        if self.held > self.most:
             raise QueryTooLarge(
-                f"The query holds more than {MOST_HELD:,} groups, distinct values or records to sort"
+                f"The query holds more than {self.most:,} groups, distinct values or records to sort"
             )
 
 

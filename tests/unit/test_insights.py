@@ -288,8 +288,7 @@ def test_long_chains_are_not_deep() -> None:
     assert len(run("filter " + " or ".join(["ms = 10"] * 900))) == 1
 
 
-def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(insights_stats, "MOST_HELD", 3)
+def test_what_is_held_is_bounded() -> None:
     for query in (
         "stats count(*) by ms",
         "stats count_distinct(ms)",
@@ -298,8 +297,8 @@ def test_what_is_held_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         "sort ms | filter 1",
     ):
         with pytest.raises(insights_stats.QueryTooLarge, match="holds more than 3"):
-            run(query)
-    assert len(run("sort ms")) == 5
+            insights.parse(query).execute(REQUESTS, 0, 10**14, held=3)
+    assert len(insights.parse("sort ms").execute(REQUESTS, 0, 10**14, held=3).rows) == 5
 
 
 def test_a_query_gives_at_most_10000_rows() -> None:
