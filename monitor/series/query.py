@@ -1,0 +1,253 @@
+"""Queries over any metric store: statistics of metrics, metric math, searches (CloudWatch API, "GetMetricData").
+
+Whoever asks checks what a caller may ask; here a query only fails by its expression, or by the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from operator import truediv
+
+from monitor.model.arn import Scope
+from monitor.model.metric import MetricKey
+from monitor.rules import expression, label, period, statistics
+from monitor.rules.expression import BadExpression, Search
+from monitor.rules.expression import Series as Line
+from monitor.rules.label import Place, Source
+from monitor.rules.search import MOST_RESULTS
+from monitor.rules.statistics import Statistic
+from monitor.series.base import LISTED_SECONDS, Listing, Series, SeriesStore
+from monitor.series.columns import Columns
+
+Points = tuple[tuple[float, float], ...]
+DEFAULT_PERIOD = 300  # of an expression that refers to no metric
+_PAGE = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A metric's statistic (`key`, `statistic`, `unit` or None for any) or an `expression`. `period` in seconds; None
+    for an expression: that of the metrics of the request."""
+
+    id: str
+    period: int | None
+    key: MetricKey | None = None
+    statistic: str = ""
+    unit: str | None = None
+    expression: str = ""
+    label: str | None = None
+    is_returned: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Times are seconds since the epoch: [start, end), as the caller gave them."""
+
+    scope: Scope
+    start: float
+    end: float
+    now: float
+    timezone: str = "+0000"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """`points` ascending."""
+
+    id: str
+    label: str
+    points: Points
+    messages: tuple[tuple[str, str], ...] = ()
+
+
+class BadQuery(Exception):
+    """An expression, label or statistic that cannot be: `text` is for the caller."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+def shown(columns: Columns, statistic: Statistic) -> Points:
+    """(time, value) where the statistic can be told."""
+    at: Iterable[float] = map(float, columns.at)
+    plain: Mapping[str, Sequence[float]] = {
+        "SampleCount": columns.count,
+        "Sum": columns.total,
+        "Minimum": columns.low,
+        "Maximum": columns.high,
+    }
+    if statistic.kind in plain:
+        return tuple(zip(at, plain[statistic.kind], strict=True))
+    if statistic.kind == "Average":
+        return tuple(zip(at, map(truediv, columns.total, columns.count), strict=True))
+    found = ((when, statistic.of(point)) for when, point in columns.points())
+    return tuple((float(when), value) for when, value in found if value is not None)
+
+
+async def answer(store: SeriesStore, queries: Sequence[Query], asked: Asked) -> list[Result]:
+    """The results of the queries that are returned, in their order. Raises BadQuery, SeriesError."""
+    run = _Run(store, queries, asked)
+    await run.metrics()
+    await run.expressions()
+    return run.results()
+
+
+async def points_of(store: SeriesStore, query: Query, asked: Asked) -> tuple[Points, str]:
+    """A metric query's points and the unit they are in. Raises BadQuery, SeriesError."""
+    run = _Run(store, [query], asked)
+    await run.metrics()
+    return run.lines[query.id].points, run.units.get(query.id, "None")
+
+
+@dataclass(slots=True)
+class _Run:
+    store: SeriesStore
+    queries: Sequence[Query]
+    asked: Asked
+    lines: dict[str, Line] = field(default_factory=dict)
+    arrays: dict[str, tuple[Line, ...]] = field(default_factory=dict)
+    messages: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+    def span(self, seconds: int) -> tuple[int, int]:
+        return period.align(self.asked.start, self.asked.end, seconds, self.asked.now)
+
+    # -- metrics ------------------------------------------------------------------------------------
+
+    async def metrics(self) -> None:
+        asked = [q for q in self.queries if q.key is not None]
+        sources = [Source(q.key, q.statistic, q.period or 60) for q in asked if q.key is not None]
+        labels = label.default_labels(sources)
+        for query in asked:
+            assert query.key is not None
+            self.units[query.id] = await self.unit(query)
+        wanted = [
+            (Series(self.asked.scope, q.key, self.units[q.id]), _statistic(q.statistic), q.period or 60)
+            for q in asked
+            if q.key is not None
+        ]
+        found = await self.select(wanted)
+        for query, own, points, (_, _, seconds) in zip(asked, labels, found, wanted, strict=True):
+            self.lines[query.id] = Line(query.id, own, seconds, points)
+
+    async def unit(self, query: Query) -> str:
+        """The one asked for; else the only one there is, or the first of several, which is told."""
+        assert query.key is not None
+        if query.unit is not None:
+            return query.unit
+        units = await self.store.units(self.asked.scope, query.key)
+        if len(units) > 1:
+            told = f"Multiple units returned: '[{', '.join(units)}]'"
+            self.messages[query.id] = (("MultipleUnits", told),)
+        return units[0] if units else "None"
+
+    async def select(self, wanted: Sequence[tuple[Series, Statistic, int]]) -> list[Points]:
+        """The points of each, asked for together where period and detail are the same."""
+        groups: dict[tuple[int, bool], list[int]] = {}
+        for index, (_, statistic, seconds) in enumerate(wanted):
+            groups.setdefault((seconds, statistic.needs_values), []).append(index)
+        out: list[Points] = [()] * len(wanted)
+        for (seconds, in_detail), indexes in groups.items():
+            start, end = self.span(seconds)
+            if period.usable_period(seconds, start, self.asked.now) != seconds or end <= start:
+                continue  # finer than what is kept of such a time
+            series = [wanted[i][0] for i in indexes]
+            found = await self.store.select(series, start, end, seconds, in_detail)
+            for index, columns in zip(indexes, found, strict=True):
+                out[index] = shown(columns, wanted[index][1])
+        return out
+
+    # -- expressions --------------------------------------------------------------------------------
+
+    async def expressions(self) -> None:
+        asked = {q.id: q for q in self.queries if q.expression}
+        if not asked:
+            return
+        nodes = {}
+        for query_id, query in asked.items():
+            try:
+                nodes[query_id] = expression.parse(query.expression)
+            except BadExpression as error:
+                raise BadQuery(error.told(query_id)) from error
+        try:
+            order = expression.order(nodes)
+        except BadExpression as error:
+            raise BadQuery(error.told(next(iter(nodes)))) from error
+        metrics = tuple(q.id for q in self.queries if q.key is not None)
+        common = min(
+            (q.period for q in self.queries if q.key is not None and q.period), default=DEFAULT_PERIOD
+        )
+        for query_id in order:
+            query, node = asked[query_id], nodes[query_id]
+            seconds = query.period or common
+            start, end = self.span(seconds)
+            searched = {s: await self.searched(s, seconds) for s in expression.searches_in(node)}
+            request = expression.Request(start, end, seconds, metrics, searched.__getitem__)
+            known: dict[str, Line | Sequence[Line]] = {**self.lines, **self.arrays}
+            try:
+                # Seconds of work are allowed to it: not on the loop.
+                found = await asyncio.to_thread(expression.evaluate, node, known, request)
+            except BadExpression as error:
+                raise BadQuery(error.told(query_id)) from error
+            if isinstance(found, Line):
+                self.lines[query_id] = replace(found, id=query_id)
+            else:
+                self.arrays[query_id] = found
+
+    async def searched(self, search: Search, common: int) -> tuple[Line, ...]:
+        statistic, seconds = _statistic(search.statistic), search.period or common
+        found: list[MetricKey] = []
+        # What has data in the time asked for, be it months ago; ListMetrics would forget it after two weeks.
+        since = min(self.asked.start, self.asked.now - LISTED_SECONDS)
+        listing = Listing(self.asked.scope, since, namespace=search.namespace or "", limit=_PAGE)
+        while len(found) < MOST_RESULTS:
+            page = await self.store.metrics(listing)
+            found += await asyncio.to_thread(search.among, page)
+            if len(page) < _PAGE:
+                break
+            listing = replace(listing, after=page[-1])
+        keys = sorted(found)[:MOST_RESULTS]
+        labels = label.found_labels([Source(k, search.statistic, seconds) for k in keys])
+        wanted = []
+        for key in keys:
+            units = await self.store.units(self.asked.scope, key)
+            wanted.append((Series(self.asked.scope, key, units[0] if units else "None"), statistic, seconds))
+        points = await self.select(wanted)
+        return tuple(
+            Line(f"{n}", own, seconds, line) for n, (own, line) in enumerate(zip(labels, points, strict=True))
+        )
+
+    # -- results ------------------------------------------------------------------------------------
+
+    def results(self) -> list[Result]:
+        scope = self.asked.scope
+        place = Place(scope.account, scope.region, self.asked.now, self.asked.timezone)
+        out = []
+        for query in self.queries:
+            if not query.is_returned:
+                continue
+            lines = self.arrays.get(query.id) or ((self.lines[query.id],) if query.id in self.lines else ())
+            own = [line.label for line in lines]
+            source = None
+            if query.key is not None:
+                source = Source(query.key, query.statistic, query.period or 60)
+                given = [own[0] if query.label is None else query.label]
+            else:
+                given = label.of_expression(query.id, query.label, own)
+            for line, text, default in zip(lines, given, own, strict=True):
+                try:
+                    told = label.expand(text, default or query.id, line.points, place, source)
+                except label.BadLabel as error:
+                    raise BadQuery(str(error)) from error
+                out.append(Result(query.id, told, line.points, self.messages.get(query.id, ())))
+        return out
+
+
+def _statistic(text: str) -> Statistic:
+    try:
+        return statistics.parse(text)
+    except statistics.BadStatistic as error:
+        raise BadQuery(str(error)) from error
