@@ -47,6 +47,7 @@ class Settings:
     metadata: bool = True
     introspection_port: int = 51678
     series_limit: int = 1_000_000
+    metrics_limit_bytes: int = 4 * 1024**3
     shared: bool = True
     origins: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,6 +68,10 @@ class Settings:
     @property
     def database(self) -> Path:
         return self.state / "control.sqlite"
+
+    @property
+    def metrics_file(self) -> Path:
+        return self.state / "metrics.sqlite"
 
 
 def default_state(environ: Mapping[str, str]) -> Path:
@@ -172,6 +177,7 @@ def _validate(s: Settings) -> None:
         check(name, getattr(s, name) > 0, "above zero")
     check("introspection_port", 0 <= s.introspection_port < 65536, "a TCP port, or 0 for none")
     check("series_limit", s.series_limit > 0, "above zero")
+    check("metrics_limit_bytes", s.metrics_limit_bytes >= 0, "zero (no limit) or above")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:
         raise ConfigError(

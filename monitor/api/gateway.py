@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
+from monitor.api.cloudwatch import data, put, read
 from monitor.api.ecs import (
     agents,
     attributes,
@@ -52,10 +53,13 @@ FAMILIES = (
     autoscaling,
     capacity,
     clusters,
+    data,
     deployments,
     instances,
     moorwatch,
     protection,
+    put,
+    read,
     scaling_actions,
     services,
     settings,

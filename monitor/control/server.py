@@ -32,6 +32,8 @@ from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster
 from monitor.model.state import Put
+from monitor.series.base import SeriesError
+from monitor.series.embedded import EmbeddedStore
 from monitor.store.base import StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.tracing import OFF, Tracing
@@ -47,7 +49,7 @@ def run(settings: Settings, trace: Callable[[Clock], Tracing] = lambda _: OFF) -
     tracing = trace(clock)
     try:
         return asyncio.run(_main(settings, clock, SystemIds(), tracing))
-    except (StoreError, CredentialsError, OSError) as error:
+    except (StoreError, SeriesError, CredentialsError, OSError) as error:
         log.error("%s", error)
         return 1
     finally:
@@ -61,7 +63,9 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
     keys = {credentials.access_key_id: (credentials.secret_access_key, credentials.account)}
     store = await SqliteStore.open(settings.database)
     store.announce = Announcer(clock, ids)
+    series = None
     try:
+        series = await EmbeddedStore.open(settings.metrics_file, clock.now, settings.metrics_limit_bytes)
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home, clock.now)
         store.on_durable = metrics.committed
@@ -81,12 +85,14 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         )
         await sessions.start()
         authenticator = Authenticator(settings.auth, home, keys.get, clock)
-        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing)
+        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
         return await _serve(settings, app, store, schedule, sessions, scaling)
     finally:
         await store.close()
+        if series is not None:
+            await series.close()
 
 
 async def _ensure_cluster(store: SqliteStore, name: str, home: Scope, clock: Clock) -> None:

@@ -235,6 +235,8 @@ class _Run:
             if query.key is not None:
                 source = Source(query.key, query.statistic, query.period or 60)
                 given = [own[0] if query.label is None else query.label]
+            elif query.id in self.lines:  # one series: named as asked, or by its id
+                given = [query.id if query.label is None else query.label]
             else:
                 given = label.of_expression(query.id, query.label, own)
             for line, text, default in zip(lines, given, own, strict=True):

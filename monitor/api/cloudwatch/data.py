@@ -64,7 +64,8 @@ def _query(entry: Mapping[str, Any], where: str) -> Query:
     query_id, stat, text = entry["Id"], entry.get("MetricStat"), entry.get("Expression")
     if not _ID.fullmatch(query_id):
         raise validation(
-            f"The value {query_id[:64]} for parameter {where}.Id is not matching the expected pattern ^[a-z][a-zA-Z0-9_]*$."
+            f"The value {query_id[:64]} for parameter {where}.Id is not matching the expected pattern "
+            "^[a-z][a-zA-Z0-9_]*$."
         )
     if (stat is None) == (text is None):
         which = (

@@ -100,7 +100,7 @@ def _point(entry: Mapping[str, Any], where: str) -> StatisticSet:
 def _of_values(values: Sequence[float], counts: Sequence[float] | None, where: str) -> StatisticSet:
     if not 1 <= len(values) <= MOST_VALUES:
         raise bad_value(
-            f"The collection {where}.Values must have a size from 1 to {MOST_VALUES}: it has {len(values)}."
+            f"The collection {where}.Values must have 1 to {MOST_VALUES} members: it has {len(values)}."
         )
     if counts is not None and len(counts) != len(values):
         raise bad_value(f"The parameters {where}.Values and {where}.Counts must be of the same size.")
