@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitor.clock import Clock, Ids
+from monitor.control.publish import Publisher
 from monitor.control.recent import Recent
 from monitor.model import arn as arns
 from monitor.model.event import TASK_CHANGE, Event
@@ -31,10 +32,13 @@ class Intake:
     def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
         self._store, self._clock, self._ids = store, clock, ids
         self.recent = Recent(store.state)
+        self.publisher: Publisher | None = None  # set: telemetry becomes metrics
 
     def metrics(self, instance_arn: str, message: Mapping[str, Any]) -> None:
         """PublishMetricsRequest."""
         self.recent.telemetry(instance_arn, message, self._clock.now())
+        if self.publisher is not None:
+            self.publisher.telemetry(instance_arn, message)
 
     def _task(self, instance_arn: str, arn: object) -> Task | None:
         """The task, if it is on this very instance: an agent speaks for no other."""

@@ -22,6 +22,7 @@ from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
 from monitor.control.intake import Intake
+from monitor.control.publish import Publisher
 from monitor.control.scaling import Scaling
 from monitor.control.schedule import Schedule
 from monitor.control.sessions import Sessions
@@ -80,6 +81,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
             tracing,
         )
         intake = Intake(store, clock, ids)
+        intake.publisher = Publisher(store.state, series, clock)
         sessions = Sessions(
             store, intake, clock, ids, settings.agent_silence_seconds, settings.agent_grace_seconds
         )
@@ -88,7 +90,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
-        return await _serve(settings, app, store, schedule, sessions, scaling)
+        return await _serve(settings, app, store, schedule, sessions, scaling, intake.publisher)
     finally:
         await store.close()
         if series is not None:
@@ -119,6 +121,7 @@ async def _serve(
     schedule: Schedule,
     sessions: Sessions,
     scaling: Scaling,
+    publisher: Publisher,
 ) -> int:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -144,6 +147,7 @@ async def _serve(
     serving = asyncio.create_task(server.serve())
     scheduling = asyncio.create_task(schedule.run())
     autoscaling = asyncio.create_task(scaling.run())
+    publishing = asyncio.create_task(publisher.run())
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "endpoint=%s state=%s region=%s auth=%s",
@@ -152,7 +156,7 @@ async def _serve(
         settings.region,
         settings.auth,
     )
-    ends: list[asyncio.Future[Any]] = [serving, scheduling, autoscaling, stopping, store.failed]
+    ends: list[asyncio.Future[Any]] = [serving, scheduling, autoscaling, publishing, stopping, store.failed]
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping in done else 1
     if store.failed in done:
@@ -161,12 +165,15 @@ async def _serve(
         log.error("the scheduling loop ended: %r", scheduling.exception())
     elif autoscaling in done:
         log.error("the auto scaling loop ended: %r", autoscaling.exception())
+    elif publishing in done:
+        log.error("the publishing loop ended: %r", publishing.exception())
     elif serving in done and not server.started:
         log.error("cannot listen on %s:%s; is another Moorwatch running?", settings.host, settings.port)
     scheduling.cancel()
     autoscaling.cancel()
+    publishing.cancel()
     stopping.cancel()
     await sessions.close()
     server.should_exit = True
-    await asyncio.gather(serving, scheduling, autoscaling, stopping, return_exceptions=True)
+    await asyncio.gather(serving, scheduling, autoscaling, publishing, stopping, return_exceptions=True)
     return code
