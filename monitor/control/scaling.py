@@ -155,7 +155,9 @@ class Scaling:
     def _step(self, policy: ScalingPolicy, service: Service) -> Wish:
         """An alarm in ALARM that names the policy lets it act, again and again while it lasts."""
         for alarm in self._store.state.alarms.values():
-            if alarm.state == ALARM and policy.arn in alarm.actions and alarm.value is not None:
+            if alarm.state != ALARM or policy.arn not in alarm.scaling_policies:
+                continue
+            if alarm.value is not None and alarm.threshold is not None:
                 wanted = step_to(policy.config, service.desired_count, alarm.value, alarm.threshold)
                 return Wish(wanted, alarm.name)
         return Wish()
