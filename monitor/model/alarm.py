@@ -1,8 +1,8 @@
 """Nouns of CloudWatch alarms: what is watched, how it is judged, how it stands, and its history (CloudWatch API
 reference, "MetricAlarm", "CompositeAlarm", "AlarmHistoryItem").
 
-One noun for every kind, as deployments and auto scaling ask only how an alarm stands. Times are seconds since the epoch.
-What a request left out is "" or 0 (`threshold`, the suppressor's periods: None): a description then leaves it out too.
+One noun for every kind, as deployments and auto scaling ask only how an alarm stands. Times are seconds since the
+epoch. What a request left out is "" or 0 (`threshold`, the suppressor's periods: None), and is left out of descriptions.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ class Alarm:
 
     @property
     def missing_data(self) -> str:
-        """How missing data is treated. Alarms on AWS/DynamoDB ignore it unless they say otherwise (CloudWatch user guide,
-        "Configuring how CloudWatch alarms treat missing data")."""
+        """How missing data is treated. Alarms on AWS/DynamoDB ignore it unless they say otherwise (CloudWatch user
+        guide, "Configuring how CloudWatch alarms treat missing data")."""
         return self.treat_missing_data or (IGNORE if self.namespace == "AWS/DynamoDB" else MISSING)
 
     @property
