@@ -2,7 +2,7 @@
 reference, "MetricAlarm", "CompositeAlarm", "AlarmHistoryItem").
 
 One noun for every kind, as deployments and auto scaling ask only how an alarm stands. Times are seconds since the
-epoch. What a request left out is "" or 0 (`threshold`, the suppressor's periods: None), and is left out of descriptions.
+epoch. What a request left out is "" or 0 (`threshold`, the suppressor's periods: None): descriptions leave it out too.
 """
 
 from __future__ import annotations
@@ -56,12 +56,13 @@ class Suppression:
     """What a composite alarm remembers of its suppressor.
 
     `by`: what holds its actions back, "" for nothing; `until`: when a period ends. `owed`: it changed its state and
-    has not acted on that yet. `seen_at`: the newest change of its state that was taken notice of.
+    has not acted on that yet. `seen`, `seen_at`: the newest change of its state that was taken notice of.
     """
 
     by: str = ""
     until: float = 0.0
     owed: bool = False
+    seen: str = ""
     seen_at: float = 0.0
 
 

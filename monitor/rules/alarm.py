@@ -114,14 +114,16 @@ def kept(alarm: Alarm, evaluation_state: str = "") -> Verdict:
 def _evidence(alarm: Alarm, points: Sequence[Datapoint]) -> Evidence:
     """The newest N datapoints that there are, with as few missing ones as N asks for."""
     of = max(alarm.evaluation_periods, 1)
-    known, missing = [], []
+    known: list[Datapoint] = []
+    missing: list[Datapoint] = []
     for point in points[-(of + MORE_PERIODS) :]:
         is_known = point.value is not None and math.isfinite(point.value)
         (known if is_known else missing).append(point if is_known else Datapoint(point.at))
     real = tuple(known[-of:])
     is_crossing = COMPARISONS[alarm.comparison][0]
     threshold = alarm.threshold or 0.0
-    crossing, calm = [], []
+    crossing: list[Datapoint] = []
+    calm: list[Datapoint] = []
     for point in real:
         (crossing if is_crossing(point.value or 0.0, threshold) else calm).append(point)
     filled = of - len(real)
@@ -207,8 +209,8 @@ def updated(alarm: Alarm, verdict: Verdict, now: float) -> Alarm:
 
 
 def configured(known: Alarm | None, wanted: Alarm, now: float) -> Alarm:
-    """What a put stores: `wanted` replaces the whole configuration; state and tags of a known alarm stay ("PutMetricAlarm",
-    "PutCompositeAlarm"). Another suppressor discards the periods that the former one started."""
+    """What a put stores: `wanted` replaces the whole configuration; state and tags of a known alarm stay (API reference,
+    "PutMetricAlarm"). Another suppressor discards the periods that the former one started."""
     window_seconds = float(wanted.period_seconds * wanted.evaluation_periods)
     if wanted.kind == COMPOSITE:
         window_seconds = Alarm("", "").window_seconds
@@ -222,10 +224,11 @@ def configured(known: Alarm | None, wanted: Alarm, now: float) -> Alarm:
             changed_at=now,
             state_updated_at=now,
             created_at=now,
+            suppression=Suppression(seen=INSUFFICIENT_DATA, seen_at=now),
         )
     memory = known.suppression
     if known.suppressor != wanted.suppressor:
-        memory = Suppression(owed=memory.owed, seen_at=memory.seen_at)
+        memory = replace(memory, by="", until=0.0)
     return replace(
         fresh,
         state=known.state,

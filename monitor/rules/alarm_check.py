@@ -244,7 +244,8 @@ def _check_queries(alarm: Alarm) -> None:
     scalars = (alarm.namespace, alarm.dimensions, alarm.period, alarm.unit, alarm.stat)
     if any(scalars):
         raise invalid(
-            "Namespace, Dimensions, Period, Unit, Statistic and ExtendedStatistic must not be set if list of Metrics is set."
+            "Namespace, Dimensions, Period, Unit, Statistic and ExtendedStatistic must not be set if list of Metrics "
+            "is set."
         )
     if len(alarm.queries) > MOST_QUERIES:
         raise constraint(len(alarm.queries), "metrics", f"have length less than or equal to {MOST_QUERIES}")

@@ -27,7 +27,7 @@ MOST_DEPTH = 50  # of parentheses: AWS names no bound but the elements
 
 _TOKEN = re.compile(r'\s*(?:("(?:[^"\\]|\\.)*")|([(),])|([^\s(),"]+)|(\S))', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-_COUNT = re.compile(r"([0-9]{1,4})(%?)")
+_COUNT = re.compile(r"([0-9]{1,3})(%?)")
 _OPERAND = "'(', 'NOT', AT_LEAST, TRUE or FALSE, ALARM, OK, or INSUFFICIENT_DATA"
 
 
@@ -79,7 +79,7 @@ def children(rule: Node) -> tuple[str, ...]:
 
 
 def holds(rule: Node, states: Mapping[str, str]) -> bool:
-    """`states` by name. An alarm that is not there is in no state, so that it never turns a rule to ALARM but by NOT."""
+    """`states` by name. An alarm that is not there is in no state: only NOT makes that true."""
     match rule:
         case Constant(value):
             return value
@@ -119,8 +119,8 @@ def parse(text: str) -> Node:
     """Raises ClientFault (ValidationError)."""
     if len(text) > MOST_CHARACTERS:
         raise _invalid(
-            f"1 validation error detected: Value '{text[:64]}' at 'alarmRule' failed to satisfy constraint: Member must "
-            f"have length less than or equal to {MOST_CHARACTERS}"
+            f"1 validation error detected: Value '{text[:64]}' at 'alarmRule' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {MOST_CHARACTERS}"
         )
     if not text or text != text.strip():
         raise _invalid("AlarmRule must not contain leading or trailing whitespace or be null")
@@ -144,7 +144,7 @@ class _Parser:
 
     def advance(self) -> None:
         match = _TOKEN.match(self.text, self.end)
-        self.token = match[0].lstrip() if match else ""
+        self.token = str(match[match.lastindex or 0]) if match else ""
         self.end = match.end() if match else len(self.text)
         self.at = self.end - len(self.token)
 
@@ -223,7 +223,7 @@ class _Parser:
     def at_least(self) -> AtLeast:
         self.need("(")
         match = _COUNT.fullmatch(self.token.strip('"'))
-        if match is None or (match[2] and int(match[1]) > 100):
+        if match is None or not 1 <= int(match[1]) <= 100:  # there are at most 100 alarms
             raise self.unsupported("a number or a percentage")
         self.advance()
         self.need(",")

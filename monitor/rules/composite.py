@@ -1,5 +1,5 @@
-"""How a composite alarm is judged and when it acts (CloudWatch user guide, "Composite alarms" and "Suppressing composite
-alarm actions"). Pure: the alarms it looks at in, a verdict out.
+"""How a composite alarm is judged and when it acts (CloudWatch user guide, "Composite alarms" and "Suppressing
+composite alarm actions"). Pure: the alarms it looks at in, a verdict out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ evaluate = holds  # evaluate(rule, states) -> bool
 
 def judge(alarm: Alarm, others: Mapping[str, Alarm], cause: str | Alarm) -> Verdict:
     """`others`: the alarms there are, by name. `cause`: the alarm whose change is the reason to look, or CREATED or
-    UPDATED. The rule is one that `parse` takes. A composite alarm is INSUFFICIENT_DATA only until it is first judged."""
+    UPDATED. The rule is one that `parse` takes. Only until it is first judged is it INSUFFICIENT_DATA."""
     rule: Node = parse(alarm.rule)
     names = children(rule)
     states = {name: others[name].state for name in names if name in others}
@@ -123,8 +123,9 @@ def suppression(alarm: Alarm, suppressor_state: str, now: float, memory: Suppres
     extension. While the suppressor is in ALARM nothing is done. When it leaves, the ExtensionPeriod runs. At the end of
     either period the alarm acts by its present state, if there was a change that it has not acted on.
     """
-    has_changed = alarm.changed_at > memory.seen_at
-    memory = replace(memory, seen_at=max(alarm.changed_at, memory.seen_at), owed=memory.owed or has_changed)
+    has_changed = (alarm.state, alarm.changed_at) != (memory.seen, memory.seen_at)
+    owed = memory.owed or has_changed
+    memory = replace(memory, seen=alarm.state, seen_at=alarm.changed_at, owed=owed)
     if not alarm.suppressor or not suppressor_state:
         memory = replace(memory, by="", until=0.0)
     elif suppressor_state == ALARM:
