@@ -18,11 +18,11 @@ from monitor.control.discovery import targets
 from monitor.control.intake import Intake
 from monitor.control.sessions import Sessions
 from monitor.instrument import ControlMetrics
-from monitor.model.errors import AwsError, ClientFault
+from monitor.model.errors import AwsError
 from monitor.model.state import State
 from monitor.wire import agent as wire
-from monitor.wire import dispatch
-from monitor.wire.http import MAX_BODY_BYTES, Request
+from monitor.wire import bodies, dispatch
+from monitor.wire.http import Request
 
 log = logging.getLogger("moorwatch.web")
 
@@ -71,12 +71,10 @@ def application(
     state: State,
 ) -> Starlette:
     async def aws(request: HttpRequest) -> HttpResponse:
-        body = await _bounded_body(request)
+        most = bodies.most_bytes(request.headers)
+        body = await _bounded_body(request, most)
         if body is None:
-            error = ClientFault(
-                "RequestEntityTooLarge", f"The request is larger than {MAX_BODY_BYTES} bytes.", 413
-            )
-            refusal = dispatch.render_error(None, error, _raw(request, b""))
+            refusal = dispatch.render_error(None, bodies.too_large(most), _raw(request, b""))
             return HttpResponse(refusal.body, status_code=refusal.status, headers=dict(refusal.headers))
         answer = await gateway.handle(_raw(request, body))
         return HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
@@ -167,16 +165,16 @@ async def _refuse(websocket: WebSocket, status: int, body: dict[str, str]) -> No
     await websocket.send_denial_response(response)
 
 
-async def _bounded_body(request: HttpRequest) -> bytes | None:
+async def _bounded_body(request: HttpRequest, most: int) -> bytes | None:
     """The body, or None when it is larger than we read."""
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
+    if length.isdecimal() and int(length) > most:
         return None
     body = bytearray()
     try:
         async for chunk in request.stream():
             body += chunk
-            if len(body) > MAX_BODY_BYTES:
+            if len(body) > most:
                 return None
     except ClientDisconnect:
         return b""

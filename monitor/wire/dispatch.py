@@ -10,21 +10,21 @@ from __future__ import annotations
 import json
 import re
 import uuid
-import zlib
 from collections.abc import Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from monitor.model.errors import AwsError, ClientFault
-from monitor.wire import answers, cbor, faults, models, query, shapes, sigv4
-from monitor.wire.http import MAX_BODY_BYTES, Request, Response
+from monitor.wire import answers, bodies, cbor, faults, models, query, shapes, sigv4
+from monitor.wire.http import Request, Response
 
 MOORWATCH = "moorwatch"
 MOORWATCH_TARGET = "Moorwatch_20261101"
 JSON_TYPE, CBOR_TYPE = "application/x-amz-json-1.1", "application/cbor"
 PROTOCOL_HEADER, RPC = "smithy-protocol", "rpc-v2-cbor"
 _RPC_PATH = re.compile(r"/service/([A-Za-z0-9_.-]{1,64})/operation/([A-Za-z0-9_]{1,128})")
+_VERSION = re.compile(rb"(?:^|&)Version=([0-9]{4}-[0-9]{2}-[0-9]{2})(?![^&])")
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -49,39 +49,19 @@ def parse(request: Request, moorwatch_operations: Set[str] = frozenset()) -> Cal
     """The call a request makes, its parameters checked; whether its signature is true is not asked here.
 
     Raises AwsError: UnknownOperationException (InvalidAction in Query), SerializationException,
-    InvalidParameterException, InvalidSignatureException when it is signed for another service.
+    RequestEntityTooLarge, InvalidParameterException, InvalidSignatureException when it is signed for another
+    service.
     """
-    if len(request.body) > MAX_BODY_BYTES:
-        raise _too_large()
+    request = bodies.checked(request)
     credential = sigv4.parse_scope(request)
     signed_for = credential.service if credential else ""
     request_id = str(uuid.uuid4())
-    request = _inflated(request)
     target = request.headers.get("x-amz-target", "")
     if PROTOCOL_HEADER in request.headers:
         return _parse_rpc(request, signed_for, request_id)
     if target:
         return _parse_json(request, target, signed_for, request_id, moorwatch_operations)
     return _parse_query(request, signed_for, request_id)
-
-
-def _inflated(request: Request) -> Request:
-    """The request with its body as the client had it before compressing: never more than a plain one may have."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding in ("identity", "", "aws-chunked"):
-        return request
-    if encoding != "gzip":
-        raise ClientFault("SerializationException", f"Content-Encoding {encoding[:32]!r} is not gzip.")
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    try:
-        body = inflate.decompress(request.body, MAX_BODY_BYTES + 1)
-    except zlib.error as error:
-        raise ClientFault("SerializationException", f"The request is not valid gzip: {error}") from error
-    if len(body) > MAX_BODY_BYTES:
-        raise _too_large()
-    if not inflate.eof:
-        raise ClientFault("SerializationException", "The request is not valid gzip: it is cut off.")
-    return replace(request, body=body)
 
 
 def _parse_rpc(request: Request, signed_for: str, request_id: str) -> Call:
@@ -95,16 +75,12 @@ def _parse_rpc(request: Request, signed_for: str, request_id: str) -> Call:
     name = match[2]
     if name not in models.operation_names(service):
         raise ClientFault("UnknownOperationException", f"The operation {name!r} is not known.")
+    _check_method(request, name)
     _check_service(signed_for, models.signing_name(service))
     params = shapes.decode(
         models.operation(service, name).input_shape, cbor.load(request.body), _not_finite(service)
     )
     return Call(service, name, Protocol.CBOR, params, request_id)
-
-
-def _too_large() -> ClientFault:
-    message = f"The request is larger than {MAX_BODY_BYTES} bytes: send less at once."
-    return ClientFault("RequestEntityTooLargeException", message, 413)
 
 
 def _parse_json(request: Request, target: str, signed_for: str, request_id: str, ours: Set[str]) -> Call:
@@ -113,9 +89,7 @@ def _parse_json(request: Request, target: str, signed_for: str, request_id: str,
     known = ours if service == MOORWATCH else models.operation_names(service) if service else frozenset()
     if name not in known:
         raise ClientFault("UnknownOperationException", f"The operation {target[:256]!r} is not known.")
-    if request.method.upper() != "POST":
-        message = f"{name} is called with the method POST, not {request.method[:16]!r}."
-        raise ClientFault("UnknownOperationException", message, 405)
+    _check_method(request, name)
     _check_service(signed_for, service, "ecs" if service == MOORWATCH else models.signing_name(service))
     value = _document(request.body)
     if service == MOORWATCH:
@@ -130,7 +104,7 @@ def _parse_query(request: Request, signed_for: str, request_id: str) -> Call:
     if not action:
         message = "No operation is named: there is no X-Amz-Target header, and no Action parameter."
         raise ClientFault("UnknownOperationException", message)
-    service = models.QUERY_SERVICES.get(signed_for, "sts")
+    service = models.query_service(signed_for, fields.get("Version", ""))
     if action not in models.operation_names(service):
         raise ClientFault("InvalidAction", f"Could not find operation {action[:128]} of {service}.")
     if request.method.upper() not in ("POST", "GET"):
@@ -142,6 +116,12 @@ def _parse_query(request: Request, signed_for: str, request_id: str) -> Call:
         operation.input_shape, query.nested(operation.input_shape, fields), _not_finite(service)
     )
     return Call(service, action, Protocol.QUERY, params, request_id)
+
+
+def _check_method(request: Request, name: str) -> None:
+    if request.method.upper() != "POST":
+        message = f"{name} is called with the method POST, not {request.method[:16]!r}."
+        raise ClientFault("UnknownOperationException", message, 405)
 
 
 def _not_finite(service: str) -> str:
@@ -202,32 +182,37 @@ def render_error(call: Call | None, error: AwsError, request: Request) -> Respon
     """The error in the protocol of the call, or as far as it can be told from the request."""
     request_id = call.request_id if call else str(uuid.uuid4())
     headers = {"x-amzn-RequestId": request_id}
-    protocol, service = (call.protocol, call.service) if call else _asked(request)
+    protocol, service, operation = (call.protocol, call.service, call.operation) if call else _asked(request)
+    fault = faults.told(service, operation, error.code, error.status, protocol is Protocol.QUERY)
     if protocol is Protocol.QUERY:
-        code, status = faults.in_query(service, error.code, error.status)
-        body = query.render_error(code, error.message, status < 500, request_id)
-        return Response(status, body, {**headers, "content-type": "text/xml"})
-    code = faults.named(service, error.code)
-    if models.is_query_compatible(service):
-        headers["x-amzn-query-error"] = f"{code};{'Sender' if error.status < 500 else 'Receiver'}"
-    kind = faults.shape_of(service, call.operation if call else "", code)
-    told = {"__type": kind, "message": error.message, **error.details}
+        body = query.render_error(fault.code, error.message, fault.status < 500, request_id)
+        return Response(fault.status, body, {**headers, "content-type": "text/xml"})
+    if fault.query_code:
+        headers["x-amzn-query-error"] = f"{fault.query_code};{'Sender' if fault.status < 500 else 'Receiver'}"
+    told = {"__type": fault.shape, "message": error.message, **error.details}
     if protocol is Protocol.CBOR:
         headers |= {"content-type": CBOR_TYPE, PROTOCOL_HEADER: RPC}
-        return Response(error.status, cbor.dump(None, told), headers)
-    return Response(error.status, _dump(told), {**headers, "content-type": models.json_type(service)})
+        return Response(fault.status, cbor.dump(None, told), headers)
+    return Response(fault.status, _dump(told), {**headers, "content-type": models.json_type(service)})
 
 
-def _asked(request: Request) -> tuple[Protocol, str]:
-    """Protocol and service of a request that could not be parsed."""
+def _asked(request: Request) -> tuple[Protocol, str, str]:
+    """Protocol, service and operation of a request that could not be parsed; "" for what is not known."""
     if PROTOCOL_HEADER in request.headers:
         match = _RPC_PATH.fullmatch(request.path)
-        return Protocol.CBOR, models.TARGET_PREFIXES.get(match[1], "") if match else ""
+        return Protocol.CBOR, *(_known(match[1], match[2]) if match else ("", ""))
     if _looks_like_query(request):
         credential = sigv4.parse_scope(request)
-        return Protocol.QUERY, models.QUERY_SERVICES.get(credential.service if credential else "", "")
-    prefix = request.headers.get("x-amz-target", "").partition(".")[0]
-    return Protocol.JSON, models.TARGET_PREFIXES.get(prefix, "")
+        version = _VERSION.search(request.body) or _VERSION.search(request.query.encode())
+        said = version[1].decode() if version else ""
+        return Protocol.QUERY, models.query_service(credential.service if credential else "", said), ""
+    prefix, _, name = request.headers.get("x-amz-target", "").partition(".")
+    return Protocol.JSON, *_known(prefix, name)
+
+
+def _known(prefix: str, name: str) -> tuple[str, str]:
+    service = models.TARGET_PREFIXES.get(prefix, "")
+    return service, name if service and name in models.operation_names(service) else ""
 
 
 def _looks_like_query(request: Request) -> bool:

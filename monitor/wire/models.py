@@ -25,6 +25,7 @@ TARGET_PREFIXES = {
 }
 # Signing name → service, for the services that speak Query.
 QUERY_SERVICES = {"sts": "sts", "monitoring": CLOUDWATCH, "sns": SNS}
+_QUERY_VERSIONS = {"2010-08-01": CLOUDWATCH, "2010-03-31": SNS}  # the form's Version, where nothing is signed
 # Those whose clients speak CBOR too.
 RPC_SERVICES = frozenset((CLOUDWATCH,))
 _SIGNING_NAMES = {CLOUDWATCH: "monitoring"}
@@ -55,6 +56,11 @@ def service(name: str) -> ServiceModel:
 
 def signing_name(service_name: str) -> str:
     return _SIGNING_NAMES.get(service_name, service_name)
+
+
+def query_service(signed_for: str, version: str) -> str:
+    """The service that a form is for, by the name it is signed for, else by the API's version; STS by default."""
+    return QUERY_SERVICES.get(signed_for) or _QUERY_VERSIONS.get("" if signed_for else version, "sts")
 
 
 @cache
@@ -91,9 +97,15 @@ def paginators(service_name: str) -> Mapping[str, Mapping[str, Any]]:
 
 
 @cache
+def error_shapes(service_name: str, name: str) -> Mapping[str, tuple[str, int]]:
+    """Of the errors that the operation's model declares: code → (name of the shape, HTTP status or 0 for none said)."""
+    found = {}
+    for shape in operation(service_name, name).error_shapes:
+        error = shape.metadata.get("error", {})
+        found[str(error.get("code", shape.name))] = (str(shape.name), int(error.get("httpStatusCode", 0)))
+    return found
+
+
 def declared_errors(service_name: str, name: str) -> frozenset[str]:
     """The error codes the operation's model declares; none for a service without a model."""
-    if service_name not in SERVICES:
-        return frozenset()
-    shapes = operation(service_name, name).error_shapes
-    return frozenset(shape.metadata.get("error", {}).get("code", shape.name) for shape in shapes)
+    return frozenset(error_shapes(service_name, name)) if service_name in SERVICES else frozenset()

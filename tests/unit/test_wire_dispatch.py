@@ -80,7 +80,7 @@ def test_whole_characters_may_be_escaped() -> None:
 def test_a_big_body_is_refused_before_it_is_read() -> None:
     body = b'{"cluster":"' + b"a" * MAX_BODY_BYTES + b'"}'
     error = refusal(asked(f"{ECS}.ListTasks", body))
-    assert (error.code, error.status) == ("RequestEntityTooLargeException", 413)
+    assert (error.code, error.status) == ("RequestEntityTooLarge", 413)
     assert "1048576 bytes" in error.message
 
 
