@@ -22,7 +22,14 @@ from monitor.api.ecs import views
 from monitor.clock import Clock, Ids
 from monitor.model import arn as arns
 from monitor.model.cluster import ContainerInstance
-from monitor.model.event import DEPLOYMENT_CHANGE, INSTANCE_CHANGE, SERVICE_ACTION, TASK_CHANGE, Event
+from monitor.model.event import (
+    DEPLOYMENT_CHANGE,
+    ECS_SOURCE,
+    INSTANCE_CHANGE,
+    SERVICE_ACTION,
+    TASK_CHANGE,
+    Event,
+)
 from monitor.model.service import COMPLETED, ECS, FAILED, IN_PROGRESS, Deployment, Service
 from monitor.model.state import Change, Log, Put, State
 from monitor.model.task import STOPPED, Task
@@ -280,16 +287,18 @@ def iso(at: float) -> str:
 
 def envelope(event: Event) -> dict[str, Any]:
     """What EventBridge hands to its targets (user guide, "Event structure")."""
-    scope = arns.scope_of(event.cluster_arn)
+    scope = arns.scope_of(event.cluster_arn or event.subject)
     about = {TASK_TYPE: event.task_arn, INSTANCE_TYPE: event.instance_arn}
     return {
         "version": "0",
         "id": event.id,
         "detail-type": event.detail_type,
-        "source": "aws.ecs",
+        "source": event.source,
         "account": scope.account,
         "time": datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "region": scope.region,
-        "resources": [about.get(event.detail_type) or event.service_arn],
+        "resources": list(event.resources)
+        if event.source != ECS_SOURCE
+        else [about.get(event.detail_type) or event.service_arn],
         "detail": json.loads(event.detail) if event.detail else {},
     }

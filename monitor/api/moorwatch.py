@@ -108,11 +108,10 @@ def _filter(ctx: Context, params: Params, is_published: bool) -> Callable[[Event
     cluster, service = _text(params, "cluster"), _text(params, "service")
     task, detail_type = _text(params, "task"), _text(params, "detailType")
     cluster_arn = ctx.cluster(cluster).arn if cluster else ""
-    prefix = ctx.scope.arn("")
 
     def wanted(event: Event) -> bool:
         return (
-            event.cluster_arn.startswith(prefix)
+            arns.scope_of(event.cluster_arn or event.subject) == ctx.scope
             and cluster_arn in ("", event.cluster_arn)
             and service in ("", arns.short(event.service_arn), event.service_arn)
             and (not task or arns.short(event.task_arn).startswith(arns.short(task)))
@@ -128,7 +127,7 @@ def _event(e: Event) -> dict[str, Any]:
         "seq": e.seq,
         "at": e.at,
         "kind": e.kind,
-        "cluster": arns.short(e.cluster_arn),
+        "cluster": arns.short(e.cluster_arn) if e.cluster_arn else "",
         "service": arns.short(e.service_arn) if e.service_arn else "",
         "task": arns.short(e.task_arn) if e.task_arn else "",
         "message": e.message,

@@ -8,6 +8,9 @@ SERVICE_ACTION = "service"
 TASK_CHANGE = "task"
 INSTANCE_CHANGE = "container-instance"
 DEPLOYMENT_CHANGE = "deployment"
+ALARM_CHANGE = "alarm"
+CUSTOM = "custom"  # put by a user (PutEvents)
+ECS_SOURCE = "aws.ecs"
 SCALING_ACTIVITY = "scaling"
 
 
@@ -15,7 +18,8 @@ SCALING_ACTIVITY = "scaling"
 class Event:
     """`seq` is given by the state when the event is applied and grows by one.
 
-    `detail_type` and `detail` (JSON text) are EventBridge's; empty where ECS publishes nothing.
+    `detail_type` and `detail` (JSON text) are EventBridge's; empty where nothing is published. What is not ECS's has a
+    `source` of its own, its `resources` (ARNs), and the ARN of what it is about, `subject`: an alarm, an event bus.
     """
 
     id: str
@@ -30,6 +34,9 @@ class Event:
     name: str = ""  # a service action's eventName: SERVICE_STEADY_STATE …
     detail_type: str = ""
     detail: str = ""
+    source: str = ECS_SOURCE
+    subject: str = ""
+    resources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

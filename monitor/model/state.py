@@ -18,6 +18,7 @@ from monitor.model.alarm import Alarm
 from monitor.model.arn import Scope
 from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import SHARED_ATTRIBUTE, Cluster, ContainerInstance
+from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.resources import Usage
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
@@ -30,7 +31,7 @@ from monitor.model.task_definition import TaskDefinition
 OfService = (
     ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
 )
-Plain = CapacityProvider | Alarm | AccountSetting | OfService
+Plain = CapacityProvider | Alarm | AccountSetting | Delivery | OfService
 Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
@@ -59,6 +60,7 @@ _PLAIN: dict[type[Any], str] = {
     CapacityProvider: "capacity_providers",
     Alarm: "alarms",
     AccountSetting: "settings",
+    Delivery: "deliveries",
     ServiceRevision: "revisions",
     ServiceDeployment: "service_deployments",
     ScalableTarget: "scalable_targets",
@@ -97,6 +99,7 @@ class State:
         self.capacity_providers: dict[str, CapacityProvider] = {}
         self.alarms: dict[str, Alarm] = {}
         self.settings: dict[str, AccountSetting] = {}
+        self.deliveries: dict[str, Delivery] = {}
         self.revisions: dict[str, ServiceRevision] = {}
         self.service_deployments: dict[str, ServiceDeployment] = {}
         self.scalable_targets: dict[str, ScalableTarget] = {}

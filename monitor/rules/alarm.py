@@ -209,8 +209,8 @@ def updated(alarm: Alarm, verdict: Verdict, now: float) -> Alarm:
 
 
 def configured(known: Alarm | None, wanted: Alarm, now: float) -> Alarm:
-    """What a put stores: `wanted` replaces the whole configuration; state and tags of a known alarm stay (API reference,
-    "PutMetricAlarm"). Another suppressor discards the periods that the former one started."""
+    """What a put stores: `wanted` replaces the whole configuration; state and tags of a known alarm stay (API
+    reference, "PutMetricAlarm"). Another suppressor discards the periods that the former one started."""
     window_seconds = float(wanted.period_seconds * wanted.evaluation_periods)
     if wanted.kind == COMPOSITE:
         window_seconds = Alarm("", "").window_seconds

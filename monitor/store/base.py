@@ -8,14 +8,32 @@ that is not durable yet: answers wait for `flushed`, and subscribers hear of cha
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Protocol
 
+from monitor.model.event import Event
 from monitor.model.state import Change, State
 
 Subscriber = Callable[[Sequence[Change]], None]
 # What a commit is made into before it is applied: the changes with the events that follow from them. Given the state
 # before and the changes.
 Announce = Callable[[State, Sequence[Change]], Sequence[Change]]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Which events of the log on disk. `subject`: of one thing alone (a service's ARN for its service events, an alarm's
+    for its history); `about`: of all whose subject starts so. [since, until) in seconds since the epoch. `after`: beyond that sequence
+    number in the direction of reading."""
+
+    subject: str = ""
+    about: str = ""
+    since: float = 0.0
+    until: float = inf
+    after: int = 0
+    limit: int = 1000
+    is_newest_first: bool = False
 
 
 class StoreError(Exception):
@@ -41,6 +59,10 @@ class Store(Protocol):
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         """`listener` is called within each commit, before it is durable: for who only plans further commits."""
+        ...
+
+    async def past(self, wanted: Past) -> list[Event]:
+        """Events of the log, also those that have left memory, by their sequence numbers. Raises StoreError."""
         ...
 
     async def close(self) -> None: ...

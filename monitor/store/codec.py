@@ -12,6 +12,7 @@ import msgspec
 from monitor.model.alarm import Alarm
 from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import Cluster, ContainerInstance
+from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
 from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
@@ -27,6 +28,7 @@ SCHEMA_VERSION = 1
 KINDS: dict[str, type[Any]] = {
     "setting": AccountSetting,
     "alarm": Alarm,
+    "delivery": Delivery,
     "capacity-provider": CapacityProvider,
     "cluster": Cluster,
     "task-definition": TaskDefinition,

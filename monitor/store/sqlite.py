@@ -20,9 +20,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from monitor.model.event import SERVICE_ACTION, Event
 from monitor.model.state import EVENTS_IN_MEMORY, SERVICE_EVENTS_KEPT, Change, Drop, Log, Put, State
 from monitor.store import codec
-from monitor.store.base import Announce, StoreError, Subscriber
+from monitor.store.base import Announce, Past, StoreError, Subscriber
+from monitor.store.past import read_past
 
 log = logging.getLogger("moorwatch.store")
 
@@ -92,6 +94,10 @@ class SqliteStore:
             done.set_result(None)
             return done if self._last is None else self._last
         return asyncio.shield(self._last)
+
+    async def past(self, wanted: Past) -> list[Event]:
+        await self.flushed()
+        return await asyncio.to_thread(read_past, self.path, wanted)
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
@@ -202,10 +208,15 @@ def _write_change(db: sqlite3.Connection, change: Change) -> None:
         case Log(event):
             db.execute(
                 "INSERT OR REPLACE INTO events (seq, service, body) VALUES (?, ?, ?)",
-                (event.seq, event.service_arn if event.kind == "service" else "", codec.encode(event)),
+                (event.seq, _subject(event), codec.encode(event)),
             )
             if event.seq % 1000 == 0:
                 db.execute("DELETE FROM events WHERE seq <= ?", (event.seq - EVENTS_ON_DISK,))
+
+
+def _subject(event: Event) -> str:
+    """What the log finds it by; the column is called service."""
+    return event.service_arn if event.kind == SERVICE_ACTION else event.subject
 
 
 def _load(path: Path) -> tuple[sqlite3.Connection, State]:
@@ -249,6 +260,7 @@ _ORDER: dict[str, Callable[[Any], float]] = {
     "scaling-activity": lambda a: a.started_at,
     "capacity-provider": lambda p: p.created_at,
     "alarm": lambda a: a.changed_at,
+    "delivery": lambda d: d.created_at,
     "setting": lambda _: 0.0,
 }
 

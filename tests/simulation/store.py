@@ -6,9 +6,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
+from monitor.model.event import Event
 from monitor.model.state import Change, Drop, Log, Put, State
 from monitor.store import codec
-from monitor.store.base import Announce, Subscriber
+from monitor.store.base import Announce, Past, Subscriber
 
 Disk = dict[tuple[str, str], bytes]
 
@@ -77,6 +78,9 @@ class SimStore:
 
     def on_commit(self, listener: Callable[[], None]) -> None:
         self._listeners.append(listener)
+
+    async def past(self, wanted: Past) -> list[Event]:
+        raise NotImplementedError("the simulated disk keeps no events")
 
     async def close(self) -> None:
         self.is_dead = True
