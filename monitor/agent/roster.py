@@ -29,6 +29,7 @@ log = logging.getLogger("moorwatch.agent.roster")
 LOG_LINES = 20
 KEPT_PER_GROUP = 3
 RETRY_SECONDS = 1.0
+LOOK_SECONDS = 2.0  # for files that are slow to read, where an exit code waits for them
 
 
 class Telemetry(Protocol):
@@ -79,6 +80,7 @@ class Roster:
         self._deaths = DeathWatch()
         self._runs: dict[str, asyncio.Task[None]] = {}
         self._background: set[asyncio.Task[Any]] = set()
+        self._looks: dict[str, asyncio.Task[Any]] = {}  # last looks that go on, by container id
         self._ended: dict[str, tuple[float, str]] = {}
         self._ports = HostPorts()
         self._clean = asyncio.Event()
@@ -244,7 +246,15 @@ class Roster:
         if self.tell is not None and worker.spec.wanted:
             self.tell("MoorwatchContainerGone", {"taskArn": worker.arn, "containerName": name, "at": at})
         # Beside the news, which must not wait: the files of a cgroup that is torn down can be slow to read.
-        self._later(asyncio.to_thread(self._telemetry.last_look, worker.held[name].id))
+        container_id = worker.held[name].id
+        look = self._later(asyncio.to_thread(self._telemetry.last_look, container_id))
+        self._looks[container_id] = look
+        look.add_done_callback(lambda _: self._looks.pop(container_id, None))
+
+    async def was_oom_killed(self, container_id: str) -> bool:
+        if look := self._looks.get(container_id):
+            await asyncio.wait((look,), timeout=LOOK_SECONDS)
+        return self._telemetry.oom_kills(container_id) > 0
 
     def started(self, worker: Worker, view: ContainerView) -> None:
         self._telemetry.track(view)
@@ -295,10 +305,11 @@ class Roster:
         if self.tell is not None:
             self.tell("MoorwatchTaskFacts", {"taskArn": worker.arn, "containers": [facts]})
 
-    def _later(self, work: Any) -> None:
-        task = asyncio.ensure_future(work)
+    def _later(self, work: Any) -> asyncio.Task[Any]:
+        task: asyncio.Task[Any] = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        return task
 
     async def acknowledged(self, arn: str, report: Mapping[str, Any]) -> None:
         """The control plane has the report. After the last one the task is history."""

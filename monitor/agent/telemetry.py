@@ -104,6 +104,10 @@ class Telemetry:
             return None, None
         return found.memory_bytes, found.memory_peak_bytes
 
+    def oom_kills(self, container_id: str) -> int:
+        found = self._exporter.last_words(container_id)
+        return found.oom_kills if found else 0
+
     def health_changed(self) -> None:
         self._health.set()
 

@@ -62,6 +62,10 @@ class Outlet(Protocol):
     def restarted(self, worker: Worker, name: str, count: int) -> None: ...
     async def ended(self, worker: Worker, name: str, view: ContainerView) -> None: ...
 
+    async def was_oom_killed(self, container_id: str) -> bool:
+        """By the kernel's own count, of a container that has ended. Docker's flag comes by an event, maybe late."""
+        ...
+
 
 class Worker:
     def __init__(
@@ -356,6 +360,9 @@ class Worker:
                 await asyncio.sleep(ENGINE_RETRY_SECONDS)
                 continue
             if view.is_over:
+                if view.exit_code == 137 and not view.oom_killed:
+                    is_oom = await self._outlet.was_oom_killed(view.id)
+                    view = replace(view, oom_killed=is_oom)
                 self._over(name, view)
                 await self._tell_end(name)
                 break

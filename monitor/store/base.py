@@ -23,9 +23,9 @@ Announce = Callable[[State, Sequence[Change]], Sequence[Change]]
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Which events of the log on disk. `subject`: of one thing alone (a service's ARN for its service events, an alarm's
-    for its history); `about`: of all whose subject starts so. [since, until) in seconds since the epoch. `after`: beyond that sequence
-    number in the direction of reading."""
+    """Which events of the log on disk. `subject`: of one thing alone (a service, for its service events; an alarm, for
+    its history); `about`: of all whose subject starts so. [since, until) in seconds since the epoch.
+    `after`: beyond that sequence number in the direction of reading."""
 
     subject: str = ""
     about: str = ""

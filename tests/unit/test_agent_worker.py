@@ -47,11 +47,15 @@ class Outlet:
         self.gone_names: list[str] = []
         self.ended_names: list[str] = []
         self.restarts: list[tuple[str, int]] = []
+        self.oom_killed: set[str] = set()
         self.news = asyncio.Event()
 
     def changed(self, worker: Worker) -> None:
         self.reports.append(worker.report())
         self.news.set()
+
+    async def was_oom_killed(self, container_id: str) -> bool:
+        return container_id in self.oom_killed
 
     def gone(self, worker: Worker, name: str, at: float) -> None:
         self.gone_names.append(name)
@@ -160,6 +164,19 @@ async def test_memory_kills_are_named(bench: Bench) -> None:
     await running
     (app,) = (await bench.reported("STOPPED"))["containers"]
     assert app["reason"] == "OutOfMemoryError: Container killed due to memory usage"
+
+
+@pytest.mark.parametrize(("code", "is_oom"), [(137, True), (1, False)])
+async def test_the_kernel_s_count_tells_what_docker_has_not_heard_of_yet(
+    bench: Bench, code: int, is_oom: bool
+) -> None:
+    running = bench.run(bench.hire(payload(container("app"))))
+    await bench.reported("RUNNING")
+    bench.outlet.oom_killed = set(bench.engine.containers)
+    bench.engine.end("app", code)
+    await running
+    (app,) = (await bench.reported("STOPPED"))["containers"]
+    assert ("OutOfMemoryError" in app.get("reason", "")) is is_oom
 
 
 async def test_a_daemon_that_is_away_stops_nothing(bench: Bench) -> None:
