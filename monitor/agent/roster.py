@@ -44,6 +44,10 @@ class Telemetry(Protocol):
         """(memory at the last sample, peak memory) of a container, in bytes."""
         ...
 
+    def oom_kills(self, container_id: str) -> int:
+        """How often the kernel killed in it for want of memory, as far as the last look saw."""
+        ...
+
     def last_look(self, container_id: str) -> None:
         """Its process has just ended: its cgroup can still be read for a moment."""
         ...

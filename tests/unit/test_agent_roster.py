@@ -33,6 +33,9 @@ class Telemetry:
     def last_words(self, container_id: str) -> tuple[int | None, int | None]:
         return None, None
 
+    def oom_kills(self, container_id: str) -> int:
+        return 0
+
     def last_look(self, container_id: str) -> None:
         return
 
