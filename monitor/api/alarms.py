@@ -7,7 +7,7 @@ them, Alertmanager or a script, tells the outcome here.
 from __future__ import annotations
 
 from monitor.api.operation import Context, Outcome, Params, operation
-from monitor.model.alarm import STATES, Alarm, alarm_arn
+from monitor.model.alarm import EXTERNAL, STATES, Alarm, alarm_arn
 from monitor.model.errors import invalid_parameter
 from monitor.model.state import Put
 
@@ -35,6 +35,10 @@ def put_alarm_state(ctx: Context, params: Params) -> Outcome:
         raise invalid_parameter(f"reason must be a string of at most {REASON_LIMIT} characters.")
     arn = alarm_arn(ctx.scope.region, ctx.scope.account, name)
     known = ctx.state.alarms.get(arn)
+    if known is not None and known.kind != EXTERNAL:
+        raise invalid_parameter(
+            f"{name} is a {known.kind} alarm and evaluated here: for a while, `aws cloudwatch set-alarm-state` sets it."
+        )
     window = params.get("windowSeconds", known.window_seconds if known else Alarm(arn, name).window_seconds)
     if isinstance(window, bool) or not isinstance(window, int | float) or not 0 <= window <= WINDOW_LIMIT:
         raise invalid_parameter(f"windowSeconds must be a number from 0 to {WINDOW_LIMIT}.")

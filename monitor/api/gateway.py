@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
-from monitor.api.cloudwatch import data, put, read
+from monitor.api.cloudwatch import alarm_put, alarm_read, alarm_set, data, put, read
 from monitor.api.ecs import (
     agents,
     attributes,
@@ -48,6 +48,9 @@ log = logging.getLogger("moorwatch.api")
 # Importing a family's module registers its operations.
 FAMILIES = (
     agents,
+    alarm_put,
+    alarm_read,
+    alarm_set,
     alarms,
     attributes,
     autoscaling,
@@ -210,6 +213,7 @@ class Gateway:
             caller=caller.access_key_id,
             endpoint=self._address(request),
             series=self._series,
+            past=self._store.past,
         )
         outcome = function(context, call.params)
         if outcome.wait_seconds:

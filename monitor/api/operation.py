@@ -18,9 +18,11 @@ from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.errors import client_exception, cluster_not_found, invalid_parameter
+from monitor.model.event import Event
 from monitor.model.state import Change, State
 from monitor.model.task_definition import TaskDefinition
 from monitor.series.base import SeriesStore
+from monitor.store.base import Past
 
 Params = Mapping[str, Any]
 View = Callable[[State], dict[str, Any]]
@@ -49,7 +51,7 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Context:
     """One authenticated request. `endpoint` is where agents find us, `caller` the access key id. `series`: the metric
-    store, which operations reach in their outcome's `work`."""
+    store, which operations reach in their outcome's `work`. `past`: the event log on disk, likewise."""
 
     state: State
     scope: Scope
@@ -59,6 +61,7 @@ class Context:
     endpoint: str
     host: str = ""
     series: SeriesStore | None = None
+    past: Callable[[Past], Awaitable[list[Event]]] | None = None
 
     @property
     def caller_arn(self) -> str:

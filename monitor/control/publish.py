@@ -24,7 +24,7 @@ from monitor.series.base import Datum, Series, SeriesError, SeriesStore
 
 log = logging.getLogger("moorwatch.publish")
 
-MINUTE, LATE_SECONDS = 60, 5.0
+MINUTE, LATE_SECONDS, PATIENCE_SECONDS = 60, 5.0, 15.0
 
 
 @dataclass(slots=True)
@@ -48,6 +48,8 @@ class _Told:
 class Publisher:
     def __init__(self, state: State, series: SeriesStore, clock: Clock) -> None:
         self._state, self._series, self._clock = state, series, clock
+        self._published = 0  # the newest minute that is
+        self._news = asyncio.Event()
         self._told: dict[int, dict[str, dict[str, _Told]]] = {}  # minute → task → container
         self._counters: dict[tuple[str, str, str], float] = {}  # (task, container, counter) → a minute ago
 
@@ -72,6 +74,19 @@ class Publisher:
                 await self.publish(ended)
             except SeriesError as error:
                 log.error("minute=%d not kept: %s", ended * MINUTE, error)
+            self._published = ended
+            self._news.set()
+            self._news = asyncio.Event()
+
+    async def settled(self, boundary: float) -> None:
+        """Resolves when the minute that ended at `boundary` is published, or should have been long ago."""
+        minute = int(boundary // MINUTE) - 1
+        if boundary % MINUTE or self._published >= minute:
+            return
+        try:
+            await asyncio.wait_for(self._news.wait(), timeout=PATIENCE_SECONDS)
+        except TimeoutError:
+            log.warning("minute=%d is late: alarms are evaluated without it", minute * MINUTE)
 
     async def publish(self, minute: int) -> None:
         """Raises SeriesError."""

@@ -11,7 +11,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from monitor.api.announce import Announcer
 from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
+from monitor.control.evaluate import Evaluator
 from monitor.control.intake import Intake
 from monitor.control.publish import Publisher
 from monitor.control.scaling import Scaling
@@ -90,7 +91,14 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
-        return await _serve(settings, app, store, schedule, sessions, scaling, intake.publisher)
+        evaluator = Evaluator(store, series, clock, ids, intake.publisher.settled)
+        loops = {
+            "scheduling": schedule.run(),
+            "auto scaling": scaling.run(),
+            "publishing": intake.publisher.run(),
+            "alarm": evaluator.run(),
+        }
+        return await _serve(settings, app, store, sessions, loops)
     finally:
         await store.close()
         if series is not None:
@@ -118,10 +126,8 @@ async def _serve(
     settings: Settings,
     app: object,
     store: SqliteStore,
-    schedule: Schedule,
     sessions: Sessions,
-    scaling: Scaling,
-    publisher: Publisher,
+    loops: Mapping[str, Coroutine[Any, Any, None]],
 ) -> int:
     config = uvicorn.Config(
         app,  # type: ignore[arg-type]
@@ -138,16 +144,13 @@ async def _serve(
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = _Server(config)
-    loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     if settings.auth == "none":
         log.warning("auth=none: every request is accepted as it is; listening on %s only", settings.host)
     serving = asyncio.create_task(server.serve())
-    scheduling = asyncio.create_task(schedule.run())
-    autoscaling = asyncio.create_task(scaling.run())
-    publishing = asyncio.create_task(publisher.run())
+    running = {name: asyncio.create_task(loop) for name, loop in loops.items()}
     stopping = asyncio.create_task(stop.wait())
     log.info(
         "endpoint=%s state=%s region=%s auth=%s",
@@ -156,24 +159,20 @@ async def _serve(
         settings.region,
         settings.auth,
     )
-    ends: list[asyncio.Future[Any]] = [serving, scheduling, autoscaling, publishing, stopping, store.failed]
+    ends: list[asyncio.Future[Any]] = [serving, stopping, store.failed, *running.values()]
     done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
     code = 0 if stopping in done else 1
+    ended = {name: task for name, task in running.items() if task in done}
     if store.failed in done:
         log.error("%s", store.failed.result())
-    elif scheduling in done:
-        log.error("the scheduling loop ended: %r", scheduling.exception())
-    elif autoscaling in done:
-        log.error("the auto scaling loop ended: %r", autoscaling.exception())
-    elif publishing in done:
-        log.error("the publishing loop ended: %r", publishing.exception())
+    elif ended:
+        for name, loop in ended.items():
+            log.error("the %s loop ended: %r", name, loop.exception())
     elif serving in done and not server.started:
         log.error("cannot listen on %s:%s; is another Moorwatch running?", settings.host, settings.port)
-    scheduling.cancel()
-    autoscaling.cancel()
-    publishing.cancel()
-    stopping.cancel()
+    for task in (*running.values(), stopping):
+        task.cancel()
     await sessions.close()
     server.should_exit = True
-    await asyncio.gather(serving, scheduling, autoscaling, publishing, stopping, return_exceptions=True)
+    await asyncio.gather(serving, stopping, *running.values(), return_exceptions=True)
     return code

@@ -37,6 +37,7 @@ class Event:
     source: str = ECS_SOURCE
     subject: str = ""
     resources: tuple[str, ...] = ()
+    data: str = ""  # of an alarm's history: HistoryData
 
 
 @dataclass(frozen=True, slots=True)
