@@ -21,20 +21,25 @@ def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
     stop(running)
 
 
-@pytest.fixture(scope="module", params=["smithy-rpc-v2-cbor", "json", "query"])
-def cloudwatch(control: Control, request: pytest.FixtureRequest) -> Iterator[Any]:
-    """A client of its own namespace, so that protocols do not see each other's points."""
+def client_of(control: Control, protocol: str) -> Any:
+    """A client of CloudWatch that speaks this protocol."""
     session = botocore.session.Session()
     # Older clients know no CBOR: their model names another protocol.
     model = session.get_component("data_loader").load_service_model("cloudwatch", "service-2")
-    model["metadata"] |= {"protocol": request.param, "protocols": [request.param]}
-    client = session.create_client(
+    model["metadata"] |= {"protocol": protocol, "protocols": [protocol]}
+    return session.create_client(
         "cloudwatch",
         endpoint_url=control.endpoint,
         region_name="us-east-1",
         aws_access_key_id=control.key.access_key_id,
         aws_secret_access_key=control.key.secret_access_key,
     )
+
+
+@pytest.fixture(scope="module", params=["smithy-rpc-v2-cbor", "json", "query"])
+def cloudwatch(control: Control, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A client of its own namespace, so that protocols do not see each other's points."""
+    client = client_of(control, request.param)
     client.space = f"Shop/{request.param}"
     yield client
     client.close()
