@@ -105,4 +105,13 @@ CONTROL_METRICS: dict[str, Metric] = table(
     _instance("remaining_cpu", "CPU units no task has reserved."),
     _instance("registered_memory_bytes", "Memory registered."),
     _instance("remaining_memory_bytes", "Memory no task has reserved."),
+    Metric(
+        "moorwatch_deliveries_total",
+        "counter",
+        "Attempts to deliver notifications and events, by kind of target and result.",
+        ("target", "result"),
+        "control",
+    ),
+    Metric("moorwatch_deliveries_pending", "gauge", "Notifications and events on their way.", (), "control"),
+    Metric("moorwatch_alarms", "gauge", "CloudWatch alarms, by state.", ("state",), "control"),
 )

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -49,6 +50,10 @@ class Settings:
     series_limit: int = 1_000_000
     metrics_limit_bytes: int = 4 * 1024**3
     shared: bool = True
+    smtp_url: str = ""
+    smtp_from: str = ""
+    smtp_password_file: str = ""
+    hooks_dir: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -131,6 +136,12 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
     return settings
 
 
+def _is_mail_url(url: str) -> bool:
+    """Settings are shown: a password has a file of its own (smtp_password_file)."""
+    parts = urlsplit(url)
+    return not url or (parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and not parts.password)
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
@@ -178,6 +189,7 @@ def _validate(s: Settings) -> None:
     check("introspection_port", 0 <= s.introspection_port < 65536, "a TCP port, or 0 for none")
     check("series_limit", s.series_limit > 0, "above zero")
     check("metrics_limit_bytes", s.metrics_limit_bytes >= 0, "zero (no limit) or above")
+    check("smtp_url", _is_mail_url(s.smtp_url), "smtp://host or smtps://host, no password in it")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:
         raise ConfigError(

@@ -20,6 +20,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from monitor import gauges
+from monitor.cloud_metrics import CloudMetrics
 from monitor.model import arn as arns
 from monitor.model import task as tasks
 from monitor.model.arn import Scope
@@ -156,6 +157,7 @@ class ControlMetrics(Collector):
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
             registry=r,
         )
+        self.cloud = CloudMetrics(state, r)
         Gauge("ecs_controlplane_is_leader", "1 when this process runs the scheduler.", registry=r).set(1)
         r.register(self)
         ProcessCollector(registry=r)

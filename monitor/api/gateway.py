@@ -31,6 +31,7 @@ from monitor.api.ecs import (
     tasks,
 )
 from monitor.api.operation import OPERATIONS, Context, Outcome
+from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
 from monitor.instrument import ControlMetrics
@@ -61,16 +62,19 @@ FAMILIES = (
     instances,
     moorwatch,
     protection,
+    publish,
     put,
     read,
     scaling_actions,
     services,
     settings,
     sts,
+    subscriptions,
     tags,
     task_definitions,
     task_sets,
     tasks,
+    topics,
 )
 
 Secrets = Callable[[str], tuple[str, str] | None]
@@ -158,6 +162,14 @@ class Gateway:
                 self._waiting.discard(waiter)
             if loop.time() >= ends:
                 return
+
+    async def link(self, action: str, arn: str, token: str) -> str | None:
+        """A subscription's link was opened. What to say; None: there is none of it."""
+        found = links.follow(self._store.state, action, arn, token)
+        if found is None:
+            return None
+        await self._store.commit(found[1])
+        return found[0]
 
     async def handle(self, request: Request) -> Response:
         with self._tracing.request(request.headers) as span:

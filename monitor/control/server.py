@@ -21,8 +21,11 @@ from monitor.api.announce import Announcer
 from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
+from monitor.control.channels import Commands, Http, Mail
+from monitor.control.deliver import Deliverer
 from monitor.control.evaluate import Evaluator
 from monitor.control.intake import Intake
+from monitor.control.notify import Notifier
 from monitor.control.publish import Publisher
 from monitor.control.scaling import Scaling
 from monitor.control.schedule import Schedule
@@ -92,13 +95,23 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
         evaluator = Evaluator(store, series, clock, ids, intake.publisher.settled)
+        http = Http()
+        mail = Mail(settings.smtp_url, settings.smtp_from, settings.smtp_password_file)
+        notifier = Notifier(
+            store.state, clock, ids, http, mail, Commands(settings.hooks_dir), settings.endpoint
+        )
+        deliverer = Deliverer(store, clock, ids, {"sns": notifier}, notifier.lane, metrics.cloud)
         loops = {
             "scheduling": schedule.run(),
             "auto scaling": scaling.run(),
             "publishing": intake.publisher.run(),
             "alarm": evaluator.run(),
+            "delivery": deliverer.run(),
         }
-        return await _serve(settings, app, store, sessions, loops)
+        try:
+            return await _serve(settings, app, store, sessions, loops)
+        finally:
+            await http.close()
     finally:
         await store.close()
         if series is not None:

@@ -14,6 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from monitor.api.gateway import Authenticator, Gateway
+from monitor.api.sns.links import CONFIRM, UNSUBSCRIBE
 from monitor.control.discovery import targets
 from monitor.control.intake import Intake
 from monitor.control.sessions import Sessions
@@ -79,8 +80,15 @@ def application(
         answer = await gateway.handle(_raw(request, body))
         return HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
 
-    async def welcome(_: HttpRequest) -> HttpResponse:
-        return PlainTextResponse(WELCOME)
+    async def welcome(request: HttpRequest) -> HttpResponse:
+        asked = request.query_params
+        action, arn = asked.get("Action", ""), asked.get("TopicArn") or asked.get("SubscriptionArn") or ""
+        if action not in (CONFIRM, UNSUBSCRIBE):
+            return PlainTextResponse(WELCOME)
+        said = await gateway.link(action, arn[:MOST_HEADER], asked.get("Token", "")[:MOST_HEADER])
+        if said is None:
+            return PlainTextResponse("There is no such subscription, or the token is another's.\n", 404)
+        return PlainTextResponse(said)
 
     async def scrape(request: HttpRequest) -> HttpResponse:
         asked = request.headers

@@ -17,7 +17,8 @@ class Delivery:
     `payload`: the message, text. `about`: what the kind of target needs beside it, as text: `Subject` for topics,
     `target` (JSON of the rule's target) for rules. `origin`: ARN of the alarm, rule or topic it comes from; when that
     is an alarm, its outcome is told in the alarm's history. `due_at`, `created_at`: seconds since the epoch.
-    `attempts`: so many have failed, with `problem` last. `dead_letter`: ARN of where it goes when it is given up.
+    `attempts`: so many have failed, with `problem` last. It is given up after `most_retries`, or when the next attempt
+    would come later than `most_age_seconds` after its creation, and goes to `dead_letter` then, an ARN.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Delivery:
     attempts: int = 0
     problem: str = ""
     dead_letter: str = ""
+    most_retries: int = 50
+    most_age_seconds: float = 86_400.0
 
     @property
     def key(self) -> str:

@@ -27,11 +27,12 @@ from monitor.model.service import Service
 from monitor.model.setting import AccountSetting
 from monitor.model.task import RUNNING, Task
 from monitor.model.task_definition import TaskDefinition
+from monitor.model.topic import Subscription, Topic
 
 OfService = (
     ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
 )
-Plain = CapacityProvider | Alarm | AccountSetting | Delivery | OfService
+Plain = CapacityProvider | Alarm | AccountSetting | Delivery | Topic | Subscription | OfService
 Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
@@ -61,6 +62,8 @@ _PLAIN: dict[type[Any], str] = {
     Alarm: "alarms",
     AccountSetting: "settings",
     Delivery: "deliveries",
+    Topic: "topics",
+    Subscription: "subscriptions",
     ServiceRevision: "revisions",
     ServiceDeployment: "service_deployments",
     ScalableTarget: "scalable_targets",
@@ -100,6 +103,8 @@ class State:
         self.alarms: dict[str, Alarm] = {}
         self.settings: dict[str, AccountSetting] = {}
         self.deliveries: dict[str, Delivery] = {}
+        self.topics: dict[str, Topic] = {}
+        self.subscriptions: dict[str, Subscription] = {}
         self.revisions: dict[str, ServiceRevision] = {}
         self.service_deployments: dict[str, ServiceDeployment] = {}
         self.scalable_targets: dict[str, ScalableTarget] = {}

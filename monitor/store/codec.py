@@ -21,6 +21,7 @@ from monitor.model.setting import AccountSetting
 from monitor.model.state import Entity
 from monitor.model.task import Task
 from monitor.model.task_definition import TaskDefinition
+from monitor.model.topic import Subscription, Topic
 
 SCHEMA_VERSION = 1
 
@@ -28,6 +29,8 @@ SCHEMA_VERSION = 1
 KINDS: dict[str, type[Any]] = {
     "setting": AccountSetting,
     "alarm": Alarm,
+    "topic": Topic,
+    "subscription": Subscription,
     "delivery": Delivery,
     "capacity-provider": CapacityProvider,
     "cluster": Cluster,

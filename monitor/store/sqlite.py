@@ -261,6 +261,8 @@ _ORDER: dict[str, Callable[[Any], float]] = {
     "capacity-provider": lambda p: p.created_at,
     "alarm": lambda a: a.changed_at,
     "delivery": lambda d: d.created_at,
+    "topic": lambda t: t.created_at,
+    "subscription": lambda s: s.created_at,
     "setting": lambda _: 0.0,
 }
 

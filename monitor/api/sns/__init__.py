@@ -1,0 +1,1 @@
+"""SNS-like topics: alarms and rules publish to them, webhooks, mail and local commands subscribe."""
