@@ -49,6 +49,7 @@ class Settings:
     introspection_port: int = 51678
     series_limit: int = 1_000_000
     metrics_limit_bytes: int = 4 * 1024**3
+    logs_limit_bytes: int = 2 * 1024**3
     shared: bool = True
     smtp_url: str = ""
     smtp_from: str = ""
@@ -77,6 +78,10 @@ class Settings:
     @property
     def metrics_file(self) -> Path:
         return self.state / "metrics.sqlite"
+
+    @property
+    def logs_file(self) -> Path:
+        return self.state / "logs.sqlite"
 
 
 def default_state(environ: Mapping[str, str]) -> Path:
@@ -188,7 +193,8 @@ def _validate(s: Settings) -> None:
         check(name, getattr(s, name) > 0, "above zero")
     check("introspection_port", 0 <= s.introspection_port < 65536, "a TCP port, or 0 for none")
     check("series_limit", s.series_limit > 0, "above zero")
-    check("metrics_limit_bytes", s.metrics_limit_bytes >= 0, "zero (no limit) or above")
+    for name in ("metrics_limit_bytes", "logs_limit_bytes"):
+        check(name, getattr(s, name) >= 0, "zero (no limit) or above")
     check("smtp_url", _is_mail_url(s.smtp_url), "smtp://host or smtps://host, no password in it")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:

@@ -30,11 +30,13 @@ from monitor.api.ecs import (
     task_sets,
     tasks,
 )
+from monitor.api.logs import events, groups, streams
 from monitor.api.operation import OPERATIONS, Context, Outcome
 from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
 from monitor.instrument import ControlMetrics
+from monitor.logs.base import LogsError, LogStore
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.model.state import Change
@@ -59,6 +61,8 @@ FAMILIES = (
     clusters,
     data,
     deployments,
+    events,
+    groups,
     instances,
     moorwatch,
     protection,
@@ -68,6 +72,7 @@ FAMILIES = (
     scaling_actions,
     services,
     settings,
+    streams,
     sts,
     subscriptions,
     tags,
@@ -137,8 +142,9 @@ class Gateway:
         endpoint: str,
         tracing: Tracing = OFF,
         series: SeriesStore | None = None,
+        logs: LogStore | None = None,
     ) -> None:
-        self._series = series
+        self._series, self._logs = series, logs
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
         self._metrics, self._endpoint, self._tracing = metrics, endpoint, tracing
         self._waiting: set[asyncio.Future[None]] = set()
@@ -189,7 +195,7 @@ class Gateway:
         except AwsError as error:
             code, problem = str(error.status), error.code
             return dispatch.render_error(call, error, request)
-        except (StoreError, SeriesError) as error:
+        except (StoreError, SeriesError, LogsError) as error:
             log.exception("operation=%s", name)
             code, problem = "500", "ServerException"
             return dispatch.render_error(call, ServerFault("ServerException", str(error)), request)
@@ -226,6 +232,7 @@ class Gateway:
             endpoint=self._address(request),
             series=self._series,
             past=self._store.past,
+            logs=self._logs,
         )
         outcome = function(context, call.params)
         if outcome.wait_seconds:

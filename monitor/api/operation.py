@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from monitor.logs.base import LogStore
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster, ContainerInstance
@@ -51,7 +52,8 @@ class Outcome:
 @dataclass(frozen=True, slots=True)
 class Context:
     """One authenticated request. `endpoint` is where agents find us, `caller` the access key id. `series`: the metric
-    store, which operations reach in their outcome's `work`. `past`: the event log on disk, likewise."""
+    store, which operations reach in their outcome's `work`. `past`: the event log on disk, `logs`: the log
+    store, likewise."""
 
     state: State
     scope: Scope
@@ -62,6 +64,7 @@ class Context:
     host: str = ""
     series: SeriesStore | None = None
     past: Callable[[Past], Awaitable[list[Event]]] | None = None
+    logs: LogStore | None = None
 
     @property
     def caller_arn(self) -> str:

@@ -33,6 +33,8 @@ from monitor.control.sessions import Sessions
 from monitor.control.web import application
 from monitor.credentials import CredentialsError, load_or_create
 from monitor.instrument import ControlMetrics, set_up_logging
+from monitor.logs.base import LogsError
+from monitor.logs.embedded import EmbeddedLogs
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster
@@ -54,7 +56,7 @@ def run(settings: Settings, trace: Callable[[Clock], Tracing] = lambda _: OFF) -
     tracing = trace(clock)
     try:
         return asyncio.run(_main(settings, clock, SystemIds(), tracing))
-    except (StoreError, SeriesError, CredentialsError, OSError) as error:
+    except (StoreError, SeriesError, LogsError, CredentialsError, OSError) as error:
         log.error("%s", error)
         return 1
     finally:
@@ -68,9 +70,10 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
     keys = {credentials.access_key_id: (credentials.secret_access_key, credentials.account)}
     store = await SqliteStore.open(settings.database)
     store.announce = Announcer(clock, ids)
-    series = None
+    series = logs = None
     try:
         series = await EmbeddedStore.open(settings.metrics_file, clock.now, settings.metrics_limit_bytes)
+        logs = await EmbeddedLogs.open(settings.logs_file, clock.now, settings.logs_limit_bytes)
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home, clock.now)
         store.on_durable = metrics.committed
@@ -91,7 +94,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         )
         await sessions.start()
         authenticator = Authenticator(settings.auth, home, keys.get, clock)
-        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series)
+        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series, logs)
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
         evaluator = Evaluator(store, series, clock, ids, intake.publisher.settled)
@@ -114,6 +117,8 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
             await http.close()
     finally:
         await store.close()
+        if logs is not None:
+            await logs.close()
         if series is not None:
             await series.close()
 

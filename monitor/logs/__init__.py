@@ -1,0 +1,1 @@
+"""Log events on disk: groups, streams, and what containers and programs wrote."""
