@@ -85,6 +85,11 @@ need_registry() {
     has docker-registry || packages="$packages docker-registry"
 }
 
+# The AWS CLI's second version, which is no Python package: `aws logs tail` is its own.
+need_cli() {
+    [ -x /usr/bin/aws ] || [ -x /usr/local/bin/aws ] || packages="$packages awscli"
+}
+
 # Boards are drawn by Grafana's component library, from npm, in a browser without a screen.
 need_drawing() {
     if ! has chromium && ! has chromium-browser && ! has google-chrome-stable && ! has google-chrome; then
@@ -104,6 +109,7 @@ by_hand() {
         prometheus-alertmanager) complain "  Alertmanager 0.25 or later (alertmanager and amtool on the PATH)" ;;
         docker-registry) complain "  Docker's registry as 'docker-registry' on the PATH (only tests use it)" ;;
         chromium) complain "  Chromium or Google Chrome (only tests use it)" ;;
+        awscli) complain "  the AWS CLI, version 2, as /usr/local/bin/aws (only tests use it)" ;;
         nodejs | npm) complain "  Node.js 18 or later with npm (only tests use it)" ;;
         *-venv) complain "  the venv and ensurepip modules of $python" ;;
         *) complain "  $package" ;;
@@ -125,6 +131,7 @@ else
     if [ -n "$tests" ]; then
         need_prometheus
         need_registry
+        need_cli
         need_drawing
     fi
 fi

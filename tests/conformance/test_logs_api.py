@@ -1,0 +1,267 @@
+"""boto3 and the AWS CLI put, read, filter and tail log events against the real control plane."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.conformance.test_ecs_api import Control, start, stop
+
+ARN = "arn:aws:logs:us-east-1:000000000001:log-group:"
+
+
+@pytest.fixture(scope="module")
+def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Control]:
+    running = start(tmp_path_factory.mktemp("logs"))
+    yield running
+    stop(running)
+
+
+@pytest.fixture(scope="module")
+def logs(control: Control) -> Iterator[Any]:
+    client = control.client("logs")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def group(logs: Any, request: pytest.FixtureRequest) -> Iterator[str]:
+    name = f"/test/{request.node.originalname}"
+    logs.create_log_group(logGroupName=name)
+    for stream in ("a", "b"):
+        logs.create_log_stream(logGroupName=name, logStreamName=stream)
+    yield name
+    logs.delete_log_group(logGroupName=name)
+
+
+def now() -> int:
+    return int(time.time() * 1000)
+
+
+def put(logs: Any, group: str, stream: str, *messages: str, at: int | None = None, **more: Any) -> Any:
+    first = now() - 1000 if at is None else at
+    events = [{"timestamp": first + n, "message": text} for n, text in enumerate(messages)]
+    return logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events, **more)
+
+
+def messages(events: list[dict[str, Any]]) -> list[str]:
+    return [event["message"] for event in events]
+
+
+def test_groups_are_described_page_by_page(logs: Any) -> None:
+    for n in range(3):
+        logs.create_log_group(logGroupName=f"/page/{n}", tags={"n": f"{n}"})
+    first = logs.describe_log_groups(logGroupNamePrefix="/page/", limit=2)
+    rest = logs.describe_log_groups(logGroupNamePrefix="/page/", nextToken=first["nextToken"])
+    found = first["logGroups"] + rest["logGroups"]
+    assert [g["logGroupName"] for g in found] == ["/page/0", "/page/1", "/page/2"]
+    assert "nextToken" not in rest
+    assert (found[0]["arn"], found[0]["logGroupArn"]) == (f"{ARN}/page/0:*", f"{ARN}/page/0")
+    assert "retentionInDays" not in found[0]
+    logs.put_retention_policy(logGroupName="/page/0", retentionInDays=7)
+    (one,) = logs.describe_log_groups(logGroupNamePattern="AGE/0")["logGroups"]
+    assert one["retentionInDays"] == 7
+    logs.delete_retention_policy(logGroupName="/page/0")
+    arn = f"{ARN}/page/1"
+    logs.tag_resource(resourceArn=arn, tags={"team": "shop"})
+    logs.untag_resource(resourceArn=arn, tagKeys=["n"])
+    assert logs.list_tags_for_resource(resourceArn=arn)["tags"] == {"team": "shop"}
+
+
+def test_events_are_read_both_ways(logs: Any, group: str) -> None:
+    put(logs, group, "a", *(f"{n}" for n in range(10)))
+    newest = logs.get_log_events(logGroupName=group, logStreamName="a", limit=4)
+    assert messages(newest["events"]) == ["6", "7", "8", "9"]
+    older = logs.get_log_events(
+        logGroupName=group, logStreamName="a", limit=4, nextToken=newest["nextBackwardToken"]
+    )
+    assert messages(older["events"]) == ["2", "3", "4", "5"]
+    end = logs.get_log_events(logGroupName=group, logStreamName="a", nextToken=newest["nextForwardToken"])
+    assert end["events"] == []
+    assert end["nextForwardToken"] == newest["nextForwardToken"]  # as the guide has it: the end
+    put(logs, group, "a", "10", at=now())
+    more = logs.get_log_events(logGroupName=group, logStreamName="a", nextToken=end["nextForwardToken"])
+    assert messages(more["events"]) == ["10"]
+    head = logs.get_log_events(logGroupName=group, logStreamName="a", startFromHead=True, limit=1)
+    assert messages(head["events"]) == ["0"]
+    assert abs(head["events"][0]["ingestionTime"] - now()) < 60_000
+
+
+def test_filters_page_over_streams_in_order(logs: Any, group: str) -> None:
+    at = now() - 5000
+    for n in range(6):
+        put(logs, group, "ab"[n % 2], f"{n} {'ERROR' if n % 3 == 0 else 'fine'}", at=at + n)
+    pages = logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group, PaginationConfig={"PageSize": 2}
+    )
+    found = [event for page in pages for event in page["events"]]
+    assert [(e["logStreamName"], e["message"][0]) for e in found] == [
+        (("ab")[n % 2], f"{n}") for n in range(6)
+    ]
+    assert len({e["eventId"] for e in found}) == 6
+    errors = logs.filter_log_events(logGroupIdentifier=f"{ARN}{group}:*", filterPattern="ERROR")["events"]
+    assert messages(errors) == ["0 ERROR", "3 ERROR"]
+    some = logs.filter_log_events(logGroupName=group, logStreamNames=["b"], startTime=at + 2, endTime=at + 3)
+    assert messages(some["events"]) == ["3 ERROR"]
+
+
+def test_streams_are_described_by_name_or_by_time(logs: Any, group: str) -> None:
+    put(logs, group, "a", "x", at=now() - 100)
+    put(logs, group, "b", "x", at=now() - 200)
+    by_time = logs.describe_log_streams(logGroupName=group, orderBy="LastEventTime", descending=True, limit=1)
+    assert [s["logStreamName"] for s in by_time["logStreams"]] == ["a"]
+    rest = logs.describe_log_streams(
+        logGroupName=group, orderBy="LastEventTime", descending=True, nextToken=by_time["nextToken"]
+    )
+    assert [s["logStreamName"] for s in rest["logStreams"]] == ["b"]
+    (stream,) = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix="b")["logStreams"]
+    assert stream["firstEventTimestamp"] == stream["lastEventTimestamp"]
+
+
+def test_what_is_out_of_time_is_left_out_and_told(logs: Any, group: str) -> None:
+    old, new = now() - 15 * 86_400_000, now() + 3 * 3_600_000
+    assert put(logs, group, "a", "x", at=old)["rejectedLogEventsInfo"] == {"tooOldLogEventEndIndex": 1}
+    assert put(logs, group, "a", "x", at=new)["rejectedLogEventsInfo"] == {"tooNewLogEventStartIndex": 0}
+    assert not logs.filter_log_events(logGroupName=group)["events"]
+
+
+def test_our_agent_s_batches_count_once(logs: Any, group: str) -> None:
+    at = now()
+    for _ in range(3):
+        put(logs, group, "a", "once", at=at, sequenceToken="moorwatch/i-1/7")
+    put(logs, group, "a", "any other token is ignored", at=at + 1, sequenceToken="4711")
+    put(logs, group, "a", "any other token is ignored", at=at + 2, sequenceToken="4711")
+    assert len(logs.filter_log_events(logGroupName=group)["events"]) == 3
+
+
+def test_odd_characters_come_back(logs: Any, group: str) -> None:
+    text = 'tab\t "quotes" \\ newline\n ☃ 😀 \u0001'
+    put(logs, group, "a", text)
+    assert messages(logs.get_log_events(logGroupName=group, logStreamName="a")["events"]) == [text]
+
+
+@pytest.mark.parametrize(
+    ("call", "given", "code", "text"),
+    [
+        (
+            "create_log_group",
+            {"logGroupName": "/test/errors"},
+            "ResourceAlreadyExistsException",
+            "The specified log group already exists",
+        ),
+        (
+            "create_log_stream",
+            {"logGroupName": "/test/errors", "logStreamName": "a"},
+            "ResourceAlreadyExistsException",
+            "The specified log stream already exists",
+        ),
+        (
+            "get_log_events",
+            {"logGroupName": "none", "logStreamName": "a"},
+            "ResourceNotFoundException",
+            "The specified log group does not exist.",
+        ),
+        (
+            "get_log_events",
+            {"logGroupName": "/test/errors", "logStreamName": "none"},
+            "ResourceNotFoundException",
+            "The specified log stream does not exist.",
+        ),
+        (
+            "filter_log_events",
+            {"logGroupName": "/test/errors", "nextToken": "made up"},
+            "InvalidParameterException",
+            "The specified nextToken is invalid.",
+        ),
+        (
+            "put_log_events",
+            {
+                "logGroupName": "/test/errors",
+                "logStreamName": "a",
+                "logEvents": [{"timestamp": 2, "message": "x"}, {"timestamp": 1, "message": "x"}],
+            },
+            "InvalidParameterException",
+            "Log events in a single PutLogEvents request must be in chronological order.",
+        ),
+        (
+            "put_retention_policy",
+            {"logGroupName": "/test/errors", "retentionInDays": 2},
+            "InvalidParameterException",
+            "Member must satisfy enum value set",
+        ),
+        ("create_log_group", {"logGroupName": "no spaces"}, "InvalidParameterException", "logGroupName"),
+        (
+            "filter_log_events",
+            {"logGroupName": "/test/errors", "filterPattern": "{ $.a = "},
+            "InvalidParameterException",
+            "must end with '}'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_aws_s_words(
+    logs: Any, call: str, given: dict[str, Any], code: str, text: str
+) -> None:
+    with contextlib.suppress(logs.exceptions.ResourceAlreadyExistsException):  # made by the case before
+        logs.create_log_group(logGroupName="/test/errors")
+        logs.create_log_stream(logGroupName="/test/errors", logStreamName="a")
+    with pytest.raises(ClientError) as caught:
+        getattr(logs, call)(**given)
+    assert caught.value.response["Error"]["Code"] == code
+    assert text in caught.value.response["Error"]["Message"]
+
+
+def _second_cli() -> str:
+    """The AWS CLI, version 2: it is no Python package, so it is not the one beside our interpreter."""
+    found = shutil.which("aws", path="/usr/local/bin:/usr/bin")
+    told = subprocess.run([found, "--version"], capture_output=True, text=True).stdout if found else ""
+    if found is None or not told.startswith("aws-cli/2"):
+        pytest.skip("`aws logs tail` is of the AWS CLI's second version: apt-get install awscli")
+    return found
+
+
+def test_the_cli_tails_and_follows(control: Control, logs: Any, group: str) -> None:
+    put(logs, group, "a", "before")
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYTHON"))},
+        "AWS_ACCESS_KEY_ID": control.key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": control.key.secret_access_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [_second_cli(), "logs", "tail", group, "--follow", "--format", "short"]
+    command += ["--endpoint-url", control.endpoint]
+    tail = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    assert tail.stdout is not None
+    try:
+        assert tail.stdout.readline().endswith("before\n")
+        put(logs, group, "b", "after", at=now())
+        assert tail.stdout.readline().endswith("after\n")
+    finally:
+        tail.terminate()
+        tail.wait()
+        tail.stdout.close()
+
+
+def test_what_is_acknowledged_survives_a_kill(tmp_path: Path) -> None:
+    control = start(tmp_path)
+    logs = control.client("logs")
+    logs.create_log_group(logGroupName="g")
+    logs.create_log_stream(logGroupName="g", logStreamName="s")
+    put(logs, "g", "s", "kept")
+    logs.close()
+    control.process.kill()
+    control.process.wait()
+    control = start(tmp_path)
+    logs = control.client("logs")
+    assert messages(logs.filter_log_events(logGroupName="g")["events"]) == ["kept"]
+    logs.close()
+    stop(control)
