@@ -21,6 +21,7 @@ import docker.errors
 import requests.exceptions
 
 from monitor.agent import pause
+from monitor.agent.docker_logs import LogStream, Stream, follow
 from monitor.agent.engine import (
     ContainerView,
     EngineError,
@@ -142,6 +143,14 @@ class DockerEngine:
         raw = await self._call("logs", _logs, container_id, lines)
         text = raw[-lines * 4096 :].decode("utf-8", "replace")
         return [line[:4096] for line in text.splitlines()][-lines:]
+
+    async def follow_log(self, container_id: str, since: int) -> LogStream:
+        """Its output from the second `since` on, each line with its time, until the container has ended."""
+
+        def opened() -> Stream:
+            return _translated("logs", self._client, follow, self.url, container_id, since)
+
+        return LogStream(opened, f"log-{container_id[:12]}")
 
     async def list_ids(self, label: str) -> list[str]:
         found = await self._call(

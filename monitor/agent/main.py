@@ -20,6 +20,7 @@ from monitor.agent.docker import DockerEngine
 from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.events import Events
 from monitor.agent.local import LocalState, LocalStateError
+from monitor.agent.logs import Logs
 from monitor.agent.metadata import PORT, Metadata, listen, secret_of, serve, tags_of
 from monitor.agent.metrics import AgentMetrics
 from monitor.agent.reports import Reports
@@ -131,7 +132,8 @@ async def _work(settings: Settings) -> None:
     sent = otlp.start(metrics.exporter, os.environ, "moorwatch-agent")
     engine = DockerEngine(settings.docker_host, metrics.docker_call)
     local = LocalState(settings.state / "agent.sqlite")
-    client = EcsClient(settings.endpoint, await _key(settings), settings.region)
+    key = await _key(settings)
+    client = EcsClient(settings.endpoint, key, settings.region)
     info = await _info(engine)
     telemetry = Telemetry(metrics.exporter, metrics.track, info, clock)
     roster = Roster(
@@ -149,10 +151,20 @@ async def _work(settings: Settings) -> None:
     if sock is not None:
         metadata.address = "{}:{}".format(*sock.getsockname())
     roster.environment = metadata.environment
-    session = Session(settings, await _key(settings), client, local, roster, engine, info)
+    session = Session(settings, key, client, local, roster, engine, info)
     roster.tell = session.tell
     session.on_heartbeat = telemetry.heartbeat
+    regions = {settings.region: client}
+
+    def client_of(region: str) -> EcsClient:
+        name = region or settings.region
+        if name not in regions:
+            regions[name] = EcsClient(settings.endpoint, key, name)
+        return regions[name]
+
+    roster.logs = logs = Logs(engine, client_of)
     metrics.restarts = roster.restarts
+    metrics.logs = logs.counts
     metrics.is_connected = session.connected.is_set
     reports = Reports(client, roster.acknowledged)
     events = Events(settings.docker_host, metrics, roster)
@@ -164,6 +176,7 @@ async def _work(settings: Settings) -> None:
         metadata.instance = {"cluster": settings.cluster, "arn": session.instance_arn, "zone": zone}
         metrics.is_agent(settings.cluster, session.instance_arn.rsplit("/", 1)[-1], VERSION, info.version)
         roster.reports = reports
+        await logs.restore()
         for worker in list(roster.workers.values()):
             roster.changed(worker)
         loops: list[Coroutine[Any, Any, None]] = [
@@ -185,8 +198,10 @@ async def _work(settings: Settings) -> None:
     finally:
         events.stop()
         await roster.close()
+        await logs.close()
         await reports.close()
-        await client.close()
+        for each in regions.values():
+            await each.close()
         await local.close()
         await engine.close()
         if sent is not None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from exporters.docker import identity
@@ -19,6 +19,7 @@ from exporters.metric import CONTAINER_LABELS
 from exporters.render import exposition, own_registry, written
 from exporters.shown import Shown
 from monitor.agent.engine import ContainerView
+from monitor.agent.logs import Counts
 from monitor.clock import Clock
 
 Message = MutableMapping[str, Any]
@@ -52,7 +53,9 @@ class AgentMetrics:
             "ecs_agent_last_metrics_timestamp_seconds", "When containers were last sampled.", registry=r
         ).set_function(lambda: self.exporter.sampled_at)
         self.restarts: Callable[[], Iterable[tuple[tuple[str, ...], int]]] = lambda: ()
+        self.logs = Counts()
         r.register(_Restarts(self))
+        r.register(_Logs(self))
         for operation in ("create", "start", "inspect", "kill", "list", "logs", "ping"):
             self._errors.labels(operation)
             self._docker.labels(operation)
@@ -126,3 +129,24 @@ class _Restarts(Collector):
         for labels, count in self._metrics.restarts():
             family.add_metric(labels, count)
         yield family
+
+
+class _Logs(Collector):
+    """What was shipped of containers' logs."""
+
+    def __init__(self, metrics: AgentMetrics) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        counts = self._metrics.logs
+        told = {
+            "ecs_agent_log_events": ("Log events stored by the control plane.", counts.lines),
+            "ecs_agent_log_bytes": ("Bytes of the messages of those.", counts.bytes),
+            "ecs_agent_log_events_refused": ("Log events that the control plane refused.", counts.refused),
+            "ecs_agent_log_failures": (
+                "Attempts to read or store a container's log that failed.",
+                counts.failures,
+            ),
+        }
+        for name, (text, value) in told.items():
+            yield CounterMetricFamily(name, text, value=value)

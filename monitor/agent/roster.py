@@ -16,6 +16,8 @@ from monitor.agent.creation import Environment
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
 from monitor.agent.local import Assignment, LocalState
+from monitor.agent.log_options import Shipping
+from monitor.agent.logs import Logs
 from monitor.agent.mapping import CONTAINER_LABEL, INSTANCE_LABEL, TASK_LABEL, BadPayload, TaskLimits
 from monitor.agent.ports import HostPorts
 from monitor.agent.reports import Reports
@@ -29,6 +31,7 @@ log = logging.getLogger("moorwatch.agent.roster")
 LOG_LINES = 20
 KEPT_PER_GROUP = 3
 RETRY_SECONDS = 1.0
+UNSHIPPED_SECONDS = 86_400.0  # so long an ended container waits for its log to be stored
 LOOK_SECONDS = 2.0  # for files that are slow to read, where an exit code waits for them
 
 
@@ -78,6 +81,7 @@ class Roster:
         self.reports: Reports | None = None
         self.tell: Tell | None = None
         self.environment: Environment = lambda _task, _container: {}
+        self.logs: Logs | None = None
         self._engine, self._local, self._telemetry, self._clock = engine, local, telemetry, clock
         self.cluster, self._cgroups = cluster, cgroups
         self._cleanup_seconds, self._stop_seconds = cleanup_seconds, stop_seconds
@@ -140,11 +144,16 @@ class Roster:
             self._stop_seconds,
             self._ports,
             lambda task, container: self.environment(task, container),
+            self._prepare_logs,
         )
         self.workers[worker.arn] = worker
         names = [name for name, h in worker.held.items() if not h.is_internal]
         self._telemetry.declare(worker.cluster, str(payload.get("serviceName") or ""), names)
         return worker
+
+    async def _prepare_logs(self, shipping: Shipping) -> None:
+        if self.logs is not None:
+            await self.logs.prepare(shipping)
 
     def _run(self, worker: Worker) -> None:
         self._runs[worker.arn] = asyncio.create_task(worker.run(), name=f"task-{worker.arn[-8:]}")
@@ -262,6 +271,8 @@ class Roster:
 
     def started(self, worker: Worker, view: ContainerView) -> None:
         self._telemetry.track(view)
+        if self.logs is not None:
+            self.logs.follow(view)
         self._later(self._local.launched(worker.arn))
 
     def restarted(self, worker: Worker, name: str, count: int) -> None:
@@ -375,8 +386,14 @@ class Roster:
 
     async def _remove(self, arn: str) -> None:
         try:
-            for container_id in await self._engine.list_ids(f"{TASK_LABEL}={arn}"):
+            found = await self._engine.list_ids(f"{TASK_LABEL}={arn}")
+            is_new = self._clock.now() - self._ended[arn][0] < UNSHIPPED_SECONDS
+            if is_new and self.logs is not None and any(map(self.logs.is_shipping, found)):
+                return  # its last lines are not stored yet
+            for container_id in found:
                 await self._engine.remove(container_id)
+                if self.logs is not None:
+                    self.logs.forget(container_id)
             await self._engine.remove_volumes(f"{TASK_LABEL}={arn}")
         except (EngineError, EngineUnreachable) as error:
             log.warning("task=%s cleanup waits: %s", arn, error)

@@ -45,7 +45,7 @@ CAPABILITIES = (
     *(f"{_OLD}docker-remote-api.1.{n}" for n in range(17, 42)),
     *(
         f"{_OLD}logging-driver.{driver}"
-        for driver in ("json-file", "journald", "syslog", "gelf", "fluentd", "local", "none")
+        for driver in ("awslogs", "json-file", "journald", "syslog", "gelf", "fluentd", "local", "none")
     ),
     "moorwatch.capability.facts",
     "moorwatch.capability.standby",

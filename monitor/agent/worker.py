@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from monitor.agent.account import task_report
-from monitor.agent.creation import Creation, Environment, Limits
+from monitor.agent.creation import Creation, Environment, Limits, PrepareLogs, unprepared
 from monitor.agent.death import DeathWatch
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineUnreachable, Vanished
 from monitor.agent.held import Held
@@ -81,6 +81,7 @@ class Worker:
         stop_seconds: float = DEFAULT_STOP_SECONDS,
         ports: HostPorts | None = None,
         environment: Environment = lambda _task, _container: {},
+        prepare_logs: PrepareLogs = unprepared,
     ) -> None:
         """Raises BadPayload."""
         self.arn: str = payload["arn"]
@@ -92,7 +93,7 @@ class Worker:
         self._engine, self._outlet, self._deaths, self._clock = engine, outlet, deaths, clock
         self.cluster, self._stop_seconds = cluster, stop_seconds
         self.creation = Creation(
-            payload, engine, clock, cluster, instance, limits, ports or HostPorts(), environment
+            payload, engine, clock, cluster, instance, limits, ports or HostPorts(), environment, prepare_logs
         )
         self._wake = asyncio.Event()
         self._jobs: dict[str, asyncio.Task[None]] = {}

@@ -59,6 +59,7 @@ class Stream:
     first: int | None = None
     last: int | None = None
     ingested: int | None = None
+    resend: str = ""  # "source/number" of the newest batch that was numbered
 
 
 @dataclass(frozen=True, slots=True)

@@ -172,7 +172,8 @@ class EmbeddedLogs:
     async def streams(self, scope: Scope, group: str, prefix: str = "") -> list[Stream]:
         def read(db: sqlite3.Connection) -> list[Stream]:
             query = (
-                "SELECT name, created, first, last, ingested FROM streams "
+                "SELECT name, created, first, last, ingested, coalesce((SELECT source || '/' || number FROM sources "
+                "WHERE stream = streams.id ORDER BY number DESC LIMIT 1), '') FROM streams "
                 "WHERE grp = ? AND substr(name, 1, ?) = ? ORDER BY name"
             )
             row = (_group_number(db, scope, group), len(prefix), prefix)

@@ -230,7 +230,17 @@ def test_others_that_are_not_there(member: dict[str, Any]) -> None:
         ({"secrets": [{"name": "a", "valueFrom": "b"}]}, "pass the value in environment"),
         ({"environmentFiles": [{"type": "s3", "value": "a.env"}]}, "use environment"),
         ({"resourceRequirements": [{"type": "GPU", "value": "1"}]}, "linuxParameters devices"),
-        ({"logConfiguration": {"logDriver": "awslogs"}}, "use json-file"),
+        ({"logConfiguration": {"logDriver": "splunk"}}, "use one of awslogs, json-file"),
+        ({"logConfiguration": {"logDriver": "awslogs"}}, "requires options: awslogs-group, awslogs-region"),
+        (
+            {
+                "logConfiguration": {
+                    "logDriver": "awslogs",
+                    "options": {"awslogs-group": "g", "awslogs-region": "r", "awslogs-endpoint": "x"},
+                }
+            },
+            "disallows options: awslogs-endpoint",
+        ),
         ({"logConfiguration": {"logDriver": "gelf", "secretOptions": [{"name": "a"}]}}, "in options"),
     ],
 )

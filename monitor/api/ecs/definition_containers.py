@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from monitor.api.ecs import definition_linux as linux
+from monitor.api.ecs import definition_logs
 from monitor.api.ecs.definition_ports import port_mappings
 from monitor.model import arn as arns
 from monitor.model.errors import client_exception
 
 MEMORY_FLOOR_MIB = 6  # Docker's own minimum since 20.10
-LOG_DRIVERS = ("json-file", "syslog", "journald", "gelf", "fluentd", "local", "none")
 DEFAULTS: Mapping[str, Any] = {
     "cpu": 0,
     "portMappings": [],
@@ -48,7 +48,7 @@ def container(raw: Mapping[str, Any], document: Mapping[str, Any], memory: int) 
     _health(c)
     _restarts(c)
     _depends(c, document)
-    _logs(c)
+    definition_logs.check(c)
     _network(c, mode)
     linux.check(c, document)
     return c
@@ -206,20 +206,6 @@ def volume_sources(c: Mapping[str, Any]) -> list[Any]:
 def linked(c: Mapping[str, Any]) -> list[str]:
     """The names in `NAME[:ALIAS]`."""
     return [link.partition(":")[0] for link in c.get("links") or ()]
-
-
-def _logs(c: Mapping[str, Any]) -> None:
-    log = c.get("logConfiguration") or {}
-    driver = log.get("logDriver")
-    if driver is not None and driver not in LOG_DRIVERS:
-        raise client_exception(
-            f"Container {c['name']!r}: logDriver {driver!r} is not available here; use json-file, journald, syslog, "
-            "gelf or fluentd."
-        )
-    if log.get("secretOptions"):
-        raise client_exception(
-            f"Container {c['name']!r}: secretOptions need Secrets Manager or SSM; pass the value in options."
-        )
 
 
 def _network(c: Mapping[str, Any], mode: str) -> None:

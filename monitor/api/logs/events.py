@@ -17,7 +17,7 @@ MOST_EVENTS, MOST_BYTES, MOST_STREAMS = 10_000, 1_048_576, 100
 OVERHEAD = 26  # bytes counted for each event beside its message
 OLDEST_MS, NEWEST_MS, SPAN_MS = 14 * 86_400_000, 2 * 3_600_000, 86_400_000
 # What our own agent numbers its batches with, in a member that AWS ignores by now.
-_RESEND = re.compile(r"moorwatch/([A-Za-z0-9_.-]{1,128})/([0-9]{1,18})")
+_RESEND = re.compile(r"moorwatch/([A-Za-z0-9_.-]{1,128})/([0-9]{1,19})")
 _PLACE = re.compile(r"([fb])/([0-9]{20})([0-9]{20})/s")
 
 

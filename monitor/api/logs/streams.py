@@ -81,4 +81,6 @@ def _view(ctx: Context, group: str, stream: Stream) -> dict[str, Any]:
         "lastEventTimestamp": stream.last,
         "lastIngestionTime": stream.ingested,
     }
+    if stream.resend:  # an old member, for who numbers batches: where to go on
+        shown["uploadSequenceToken"] = f"moorwatch/{stream.resend}"
     return shown | {name: at for name, at in known.items() if at is not None}
