@@ -16,7 +16,7 @@ import httpx
 
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.wire.dispatch import JSON_TYPE, MOORWATCH, MOORWATCH_TARGET
-from monitor.wire.models import TARGET_PREFIXES
+from monitor.wire.models import TARGET_PREFIXES, signing_name
 from monitor.wire.signing import Key, sign
 
 _TARGETS = {service: prefix for prefix, service in TARGET_PREFIXES.items()} | {MOORWATCH: MOORWATCH_TARGET}
@@ -43,7 +43,8 @@ class _Exchange:
         """Arguments of httpx's `stream`."""
         body = json.dumps(params, allow_nan=False).encode()
         headers = {"Content-Type": JSON_TYPE, "X-Amz-Target": f"{_TARGETS[service]}.{operation}"}
-        signed = sign(self._key, "POST", self.endpoint, self._region, body, headers)
+        name = "ecs" if service == MOORWATCH else signing_name(service)
+        signed = sign(self._key, "POST", self.endpoint, self._region, body, headers, name)
         return {"method": "POST", "url": self.endpoint, "content": body, "headers": signed}
 
     def grown(self, body: bytearray, chunk: bytes) -> None:
@@ -90,7 +91,7 @@ class EcsClient:
         self._http = httpx.AsyncClient(**_options())
 
     async def call(self, operation: str, params: Mapping[str, Any], service: str = "ecs") -> dict[str, Any]:
-        """`service` is "ecs" or "moorwatch". Raises AwsError, Unreachable."""
+        """`service`: "moorwatch", or one that speaks JSON ("ecs", "logs" …). Raises AwsError, Unreachable."""
         body = bytearray()
         try:
             async with self._http.stream(**self._exchange.request(operation, params, service)) as response:
@@ -120,7 +121,7 @@ class SyncEcsClient:
         self._http = httpx.Client(**_options())
 
     def call(self, operation: str, params: Mapping[str, Any], service: str = "ecs") -> dict[str, Any]:
-        """`service` is "ecs" or "moorwatch". Raises AwsError, Unreachable."""
+        """`service`: "moorwatch", or one that speaks JSON ("ecs", "logs" …). Raises AwsError, Unreachable."""
         body = bytearray()
         try:
             with self._http.stream(**self._exchange.request(operation, params, service)) as response:
