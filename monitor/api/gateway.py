@@ -30,6 +30,8 @@ from monitor.api.ecs import (
     task_sets,
     tasks,
 )
+from monitor.api.events import archives, destinations, rules
+from monitor.api.events import put as put_events
 from monitor.api.logs import events, groups, streams
 from monitor.api.operation import OPERATIONS, Context, Outcome
 from monitor.api.sns import links, publish, subscriptions, topics
@@ -50,6 +52,10 @@ log = logging.getLogger("moorwatch.api")
 
 # Importing a family's module registers its operations.
 FAMILIES = (
+    archives,
+    destinations,
+    put_events,
+    rules,
     agents,
     alarm_put,
     alarm_read,
@@ -217,23 +223,27 @@ class Gateway:
             return f"http://{request.headers.get('host', '')}"
         return self._endpoint
 
+    def context(self, scope: Scope, caller: str = "moorwatch", endpoint: str = "") -> Context:
+        """What an operation is handed: of a request, or of a rule that runs tasks."""
+        return Context(
+            state=self._store.state,
+            scope=scope,
+            now=self._clock.now(),
+            ids=self._ids,
+            caller=caller,
+            endpoint=endpoint or self._endpoint,
+            series=self._series,
+            past=self._store.past,
+            logs=self._logs,
+        )
+
     async def _run(
         self, call: dispatch.Call, caller: Caller, request: Request, span: RequestSpan
     ) -> dict[str, object]:
         function = OPERATIONS.get((call.service, call.operation))
         if function is None:
             raise refused.refusal(call.service, call.operation)
-        context = Context(
-            state=self._store.state,
-            scope=caller.scope,
-            now=self._clock.now(),
-            ids=self._ids,
-            caller=caller.access_key_id,
-            endpoint=self._address(request),
-            series=self._series,
-            past=self._store.past,
-            logs=self._logs,
-        )
+        context = self.context(caller.scope, caller.access_key_id, self._address(request))
         outcome = function(context, call.params)
         if outcome.wait_seconds:
             await self._until_ready(outcome)

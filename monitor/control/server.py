@@ -21,8 +21,9 @@ from monitor.api.announce import Announcer
 from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
+from monitor.control.bus import Bus, Router
 from monitor.control.channels import Commands, Http, Mail
-from monitor.control.deliver import Deliverer
+from monitor.control.deliver import Deliverer, Target
 from monitor.control.evaluate import Evaluator
 from monitor.control.intake import Intake
 from monitor.control.notify import Notifier
@@ -30,6 +31,7 @@ from monitor.control.publish import Publisher
 from monitor.control.scaling import Scaling
 from monitor.control.schedule import Schedule
 from monitor.control.sessions import Sessions
+from monitor.control.targets import ApiDestinations, LogGroups, RunTask
 from monitor.control.web import application
 from monitor.credentials import CredentialsError, load_or_create
 from monitor.instrument import ControlMetrics, set_up_logging
@@ -38,6 +40,7 @@ from monitor.logs.embedded import EmbeddedLogs
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster
+from monitor.model.delivery import Delivery
 from monitor.model.state import Put
 from monitor.series.base import SeriesError
 from monitor.series.embedded import EmbeddedStore
@@ -69,7 +72,8 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
     home = Scope(credentials.account, settings.region)
     keys = {credentials.access_key_id: (credentials.secret_access_key, credentials.account)}
     store = await SqliteStore.open(settings.database)
-    store.announce = Announcer(clock, ids)
+    router = Router(store.state, Announcer(clock, ids), clock, ids)
+    store.announce = router
     series = logs = None
     try:
         series = await EmbeddedStore.open(settings.metrics_file, clock.now, settings.metrics_limit_bytes)
@@ -103,13 +107,27 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         notifier = Notifier(
             store.state, clock, ids, http, mail, Commands(settings.hooks_dir), settings.endpoint
         )
-        deliverer = Deliverer(store, clock, ids, {"sns": notifier}, notifier.lane, metrics.cloud)
+        destinations = ApiDestinations(store.state, http)
+        targets: dict[str, Target] = {
+            "sns": notifier,
+            "events": destinations,
+            "logs": LogGroups(logs, clock),
+            "ecs": RunTask(store.state, gateway.context),
+        }
+
+        def lane(delivery: Delivery) -> str:
+            is_rule_s = ":api-destination/" in delivery.target
+            return destinations.lane(delivery) if is_rule_s else notifier.lane(delivery)
+
+        deliverer = Deliverer(store, clock, ids, targets, lane, metrics.cloud)
+        bus = Bus(store, router, clock, ids)
         loops = {
             "scheduling": schedule.run(),
             "auto scaling": scaling.run(),
             "publishing": intake.publisher.run(),
             "alarm": evaluator.run(),
             "delivery": deliverer.run(),
+            "event bus": bus.run(),
         }
         try:
             return await _serve(settings, app, store, sessions, loops)

@@ -22,6 +22,7 @@ from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.resources import Usage
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
+from monitor.model.rule import ApiDestination, Archive, Connection, Replay, Rule
 from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
 from monitor.model.service import Service
 from monitor.model.setting import AccountSetting
@@ -32,7 +33,8 @@ from monitor.model.topic import Subscription, Topic
 OfService = (
     ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
 )
-Plain = CapacityProvider | Alarm | AccountSetting | Delivery | Topic | Subscription | OfService
+OfBus = Rule | Connection | ApiDestination | Archive | Replay
+Plain = CapacityProvider | Alarm | AccountSetting | Delivery | Topic | Subscription | OfBus | OfService
 Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
@@ -62,6 +64,11 @@ _PLAIN: dict[type[Any], str] = {
     Alarm: "alarms",
     AccountSetting: "settings",
     Delivery: "deliveries",
+    Rule: "rules",
+    Connection: "connections",
+    ApiDestination: "api_destinations",
+    Archive: "archives",
+    Replay: "replays",
     Topic: "topics",
     Subscription: "subscriptions",
     ServiceRevision: "revisions",
@@ -103,6 +110,12 @@ class State:
         self.alarms: dict[str, Alarm] = {}
         self.settings: dict[str, AccountSetting] = {}
         self.deliveries: dict[str, Delivery] = {}
+        self.rules: dict[str, Rule] = {}
+        self.connections: dict[str, Connection] = {}
+        self.api_destinations: dict[str, ApiDestination] = {}
+        self.archives: dict[str, Archive] = {}
+        self.replays: dict[str, Replay] = {}
+        self.rules_version = 0  # grows with each change of a rule
         self.topics: dict[str, Topic] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.revisions: dict[str, ServiceRevision] = {}
@@ -277,6 +290,7 @@ class State:
                 self.clusters[entity.arn] = entity
             case _:
                 getattr(self, _PLAIN[type(entity)])[entity.key] = entity
+                self.rules_version += isinstance(entity, Rule)
                 if isinstance(entity, OfService):
                     self._of_service.setdefault((type(entity), entity.service_arn), {})[entity.key] = None
 
@@ -348,6 +362,7 @@ class State:
                 raise ValueError("a task definition is never dropped: its revision must not be used again")
             case _:
                 getattr(self, _PLAIN[type(entity)]).pop(entity.key, None)
+                self.rules_version += isinstance(entity, Rule)
                 if isinstance(entity, OfService):
                     _remove(self._of_service, (type(entity), entity.service_arn), entity.key)
 

@@ -15,6 +15,7 @@ from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
+from monitor.model.rule import ApiDestination, Archive, Connection, Replay, Rule
 from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
 from monitor.model.service import Service
 from monitor.model.setting import AccountSetting
@@ -29,6 +30,11 @@ SCHEMA_VERSION = 1
 KINDS: dict[str, type[Any]] = {
     "setting": AccountSetting,
     "alarm": Alarm,
+    "rule": Rule,
+    "connection": Connection,
+    "api-destination": ApiDestination,
+    "archive": Archive,
+    "replay": Replay,
     "topic": Topic,
     "subscription": Subscription,
     "delivery": Delivery,

@@ -1,0 +1,1 @@
+"""EventBridge: rules on the default bus, their targets, events of users, archives and replays."""
