@@ -1,8 +1,8 @@
 """Series as labels of a Prometheus-compatible back-end, and back.
 
 Names of dimensions may hold any character while label names, before Prometheus 3, hold few: so `dimensions` carries
-them whole, as JSON, and is what is read back; `d_NAME` are for people's own queries, the first dimensions of a metric only,
-because back-ends bound the labels of a series. `id` finds a series with one short matcher.
+them whole, as JSON, and is what is read back; `d_NAME` are for people's own queries, the first dimensions of a
+metric only, because back-ends bound the labels of a series. `id` finds a series with one short matcher.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from monitor.model.arn import Scope
 from monitor.model.metric import MetricKey, StatisticSet
 from monitor.rules.statistics import merge
 from monitor.series import labels, points, remote_write
-from monitor.series.base import Datum, Facts, Listing, Series, SeriesError
+from monitor.series.base import RETENTION, Datum, Facts, Listing, Series, SeriesError
 from monitor.series.columns import Columns
 from monitor.series.promql import Backend, Line, RefusedWrite
 from monitor.series.slots import Slots
@@ -72,9 +72,12 @@ class PrometheusStore:
         return asyncio.shield(done)
 
     async def units(self, scope: Scope, key: MetricKey) -> list[str]:
+        now = self._now()
         wanted = {"namespace": key.namespace, "metric": key.name, "stat": labels.COUNT}
         wanted["dimensions"] = labels.dimensions_text(key)
-        found = await self._backend.series(labels.matchers(scope, wanted), 0, self._now() + _AHEAD_SECONDS)
+        found = await self._backend.series(
+            labels.matchers(scope, wanted), now - RETENTION[3600], now + _AHEAD_SECONDS
+        )
         return sorted({one.get("unit", "None") for one in found})
 
     async def select(

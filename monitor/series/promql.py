@@ -24,6 +24,7 @@ WRITE_SECONDS = 15.0  # for all attempts at one write
 MOST_BYTES = 256 * 1024**2
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _SHOWN = 300
+_TOO_OLD = "too old sample"  # which Prometheus 2 calls an error of its own, with 500
 
 T = TypeVar("T")
 
@@ -93,7 +94,8 @@ class Backend:
         if answer.is_success:
             return None
         text = f"{answer.status_code} {answer.text[:_SHOWN].strip()}"
-        if answer.status_code < 500 and answer.status_code != 429:
+        is_final = answer.status_code < 500 and answer.status_code != 429
+        if is_final or _TOO_OLD in answer.text:
             raise RefusedWrite(f"{self.url} refused points: {text}")
         return text
 
