@@ -2,7 +2,8 @@
 # Install the system parts Moorwatch needs, from Debian's or Ubuntu's own packages, when they are missing.
 #
 #   sh deploy/system.sh                 what running needs: a Docker engine, a static busybox
-#   sh deploy/system.sh --tests         the same, and Prometheus, Alertmanager, a registry; chromium and npm to draw boards
+#   sh deploy/system.sh --tests         the same, and Prometheus, Alertmanager, VictoriaMetrics, a registry; chromium and npm
+#                                       to draw boards
 #   sh deploy/system.sh --prometheus    only: Prometheus and Alertmanager, for `make prometheus`
 #   sh deploy/system.sh --venv PYTHON   only: can PYTHON make a virtual environment?
 #   sh deploy/system.sh --dry-run ...   say what would be done, change nothing
@@ -81,6 +82,10 @@ need_prometheus() {
     fi
 }
 
+need_metric_store() {
+    has victoria-metrics || packages="$packages victoria-metrics"
+}
+
 need_registry() {
     has docker-registry || packages="$packages docker-registry"
 }
@@ -107,6 +112,7 @@ by_hand() {
         busybox-static) complain "  busybox, statically linked, as 'busybox' on the PATH (the demo's image is made of it)" ;;
         prometheus) complain "  Prometheus 2.42 or later (prometheus and promtool on the PATH)" ;;
         prometheus-alertmanager) complain "  Alertmanager 0.25 or later (alertmanager and amtool on the PATH)" ;;
+        victoria-metrics) complain "  VictoriaMetrics as 'victoria-metrics' on the PATH (only tests use it)" ;;
         docker-registry) complain "  Docker's registry as 'docker-registry' on the PATH (only tests use it)" ;;
         chromium) complain "  Chromium or Google Chrome (only tests use it)" ;;
         awscli) complain "  the AWS CLI, version 2, as /usr/local/bin/aws (only tests use it)" ;;
@@ -130,6 +136,7 @@ else
     need_busybox
     if [ -n "$tests" ]; then
         need_prometheus
+        need_metric_store
         need_registry
         need_cli
         need_drawing
@@ -151,7 +158,7 @@ fi
 
 # -- install them, starting nothing --------------------------------------------------------------------
 
-services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service prometheus-alertmanager.service docker-registry.service'
+services='docker.socket docker.service containerd.service prometheus.service prometheus-node-exporter.service prometheus-alertmanager.service docker-registry.service victoria-metrics.service'
 enabled() { [ -d /run/systemd/system ] && systemctl is-enabled --quiet "$1" 2>/dev/null; }
 before=' '
 for service in $services; do

@@ -118,4 +118,32 @@ CONTROL_METRICS: dict[str, Metric] = table(
     ),
     Metric("moorwatch_deliveries_pending", "gauge", "Notifications and events on their way.", (), "control"),
     Metric("moorwatch_alarms", "gauge", "CloudWatch alarms, by state.", ("state",), "control"),
+    Metric("moorwatch_metric_store_series", "gauge", "Series the metric store holds.", (), "control"),
+    Metric(
+        "moorwatch_metric_store_points_total", "counter", "Datapoints the metric store took.", (), "control"
+    ),
+    Metric(
+        "moorwatch_metric_store_refused_points_total",
+        "counter",
+        "Datapoints that could not be written: the disk is full, or the back-end is away.",
+        (),
+        "control",
+    ),
+    Metric(
+        "moorwatch_metric_store_dropped_chunks_total",
+        "counter",
+        "Chunks of old datapoints deleted because the store had reached its bound.",
+        (),
+        "control",
+    ),
+    Metric(
+        "moorwatch_metric_store_size_bytes", "gauge", "What the metric store takes on disk.", (), "control"
+    ),
+    Metric(
+        "moorwatch_metric_store_limit_bytes",
+        "gauge",
+        "What the metric store may take on disk; 0: no bound.",
+        (),
+        "control",
+    ),
 )

@@ -3,14 +3,33 @@ exporters/names.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from monitor.model.alarm import STATES
 from monitor.model.state import State
+
+
+class SeriesFacts(Protocol):
+    """monitor.series.base.Facts, which lies above this layer."""
+
+    @property
+    def series(self) -> int: ...
+    @property
+    def points_written(self) -> int: ...
+    @property
+    def points_refused(self) -> int: ...
+    @property
+    def chunks_dropped(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def limit_bytes(self) -> int: ...
+
 
 DELIVERY_RESULTS = ("delivered", "retried", "given_up")
 
@@ -18,6 +37,7 @@ DELIVERY_RESULTS = ("delivered", "retried", "given_up")
 class CloudMetrics(Collector):
     def __init__(self, state: State, registry: CollectorRegistry) -> None:
         self._state = state
+        self.series: Callable[[], SeriesFacts] | None = None  # set once the metric store is open
         self._deliveries = Counter(
             "moorwatch_deliveries_total",
             "Attempts to deliver notifications and events, by kind of target and result.",
@@ -44,3 +64,32 @@ class CloudMetrics(Collector):
         for state, count in counts.items():
             alarms.add_metric([state], count)
         yield alarms
+        if self.series is not None:
+            yield from _of_series(self.series())
+
+
+def _of_series(facts: SeriesFacts) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "moorwatch_metric_store_series", "Series the metric store holds.", value=facts.series
+    )
+    yield CounterMetricFamily(
+        "moorwatch_metric_store_points_total", "Datapoints the metric store took.", value=facts.points_written
+    )
+    yield CounterMetricFamily(
+        "moorwatch_metric_store_refused_points_total",
+        "Datapoints that could not be written: the disk is full, or the back-end is away.",
+        value=facts.points_refused,
+    )
+    yield CounterMetricFamily(
+        "moorwatch_metric_store_dropped_chunks_total",
+        "Chunks of old datapoints deleted because the store had reached its bound.",
+        value=facts.chunks_dropped,
+    )
+    yield GaugeMetricFamily(
+        "moorwatch_metric_store_size_bytes", "What the metric store takes on disk.", value=facts.size_bytes
+    )
+    yield GaugeMetricFamily(
+        "moorwatch_metric_store_limit_bytes",
+        "What the metric store may take on disk; 0: no bound.",
+        value=facts.limit_bytes,
+    )

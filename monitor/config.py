@@ -49,6 +49,8 @@ class Settings:
     introspection_port: int = 51678
     series_limit: int = 1_000_000
     metrics_limit_bytes: int = 4 * 1024**3
+    metrics_backend: str = "embedded"
+    metrics_backend_credentials_file: str = ""
     logs_limit_bytes: int = 2 * 1024**3
     shared: bool = True
     smtp_url: str = ""
@@ -147,6 +149,18 @@ def _is_mail_url(url: str) -> bool:
     return not url or (parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and not parts.password)
 
 
+def _is_backend(text: str) -> bool:
+    """Settings are shown: credentials have a file of their own (metrics_backend_credentials_file)."""
+    if text == "embedded":
+        return True
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
+
+
 def _read_file(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text())
@@ -195,6 +209,11 @@ def _validate(s: Settings) -> None:
     check("series_limit", s.series_limit > 0, "above zero")
     for name in ("metrics_limit_bytes", "logs_limit_bytes"):
         check(name, getattr(s, name) >= 0, "zero (no limit) or above")
+    check(
+        "metrics_backend",
+        _is_backend(s.metrics_backend),
+        "'embedded', or the http(s) URL of a Prometheus-compatible back-end, no password in it",
+    )
     check("smtp_url", _is_mail_url(s.smtp_url), "smtp://host or smtps://host, no password in it")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:

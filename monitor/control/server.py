@@ -42,8 +42,9 @@ from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster
 from monitor.model.delivery import Delivery
 from monitor.model.state import Put
-from monitor.series.base import SeriesError
+from monitor.series.base import SeriesError, SeriesStore
 from monitor.series.embedded import EmbeddedStore
+from monitor.series.prometheus import PrometheusStore
 from monitor.store.base import StoreError
 from monitor.store.sqlite import SqliteStore
 from monitor.tracing import OFF, Tracing
@@ -76,10 +77,11 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
     store.announce = router
     series = logs = None
     try:
-        series = await EmbeddedStore.open(settings.metrics_file, clock.now, settings.metrics_limit_bytes)
+        series = await _series(settings, clock)
         logs = await EmbeddedLogs.open(settings.logs_file, clock.now, settings.logs_limit_bytes)
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home, clock.now)
+        metrics.cloud.series = series.facts
         store.on_durable = metrics.committed
         tracing.watch(store.state)
         schedule = Schedule(
@@ -139,6 +141,14 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
             await logs.close()
         if series is not None:
             await series.close()
+
+
+async def _series(settings: Settings, clock: Clock) -> SeriesStore:
+    """Raises SeriesError."""
+    if settings.metrics_backend == "embedded":
+        return await EmbeddedStore.open(settings.metrics_file, clock.now, settings.metrics_limit_bytes)
+    secret = settings.metrics_backend_credentials_file
+    return await PrometheusStore.open(settings.metrics_backend, clock.now, secret)
 
 
 async def _ensure_cluster(store: SqliteStore, name: str, home: Scope, clock: Clock) -> None:
