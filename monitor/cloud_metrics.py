@@ -4,6 +4,7 @@ exporters/names.py)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter
@@ -12,6 +13,16 @@ from prometheus_client.registry import Collector
 
 from monitor.model.alarm import STATES
 from monitor.model.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    series: int = 0
+    points_written: int = 0
+    points_refused: int = 0
+    chunks_dropped: int = 0
+    size_bytes: int = 0
+    limit_bytes: int = 0
 
 
 class SeriesFacts(Protocol):
@@ -37,7 +48,7 @@ DELIVERY_RESULTS = ("delivered", "retried", "given_up")
 class CloudMetrics(Collector):
     def __init__(self, state: State, registry: CollectorRegistry) -> None:
         self._state = state
-        self.series: Callable[[], SeriesFacts] | None = None  # set once the metric store is open
+        self.series: Callable[[], SeriesFacts] = _Nothing  # of the metric store, once it is open
         self._deliveries = Counter(
             "moorwatch_deliveries_total",
             "Attempts to deliver notifications and events, by kind of target and result.",
@@ -64,8 +75,7 @@ class CloudMetrics(Collector):
         for state, count in counts.items():
             alarms.add_metric([state], count)
         yield alarms
-        if self.series is not None:
-            yield from _of_series(self.series())
+        yield from _of_series(self.series())
 
 
 def _of_series(facts: SeriesFacts) -> Iterator[Metric]:

@@ -25,7 +25,7 @@ def test_each_name_comes_once() -> None:
 
 @pytest.mark.parametrize("metric", names.every(), ids=lambda m: m.name)
 def test_prometheus_naming(metric: names.Metric) -> None:
-    assert re.fullmatch(r"ecs_[a-z0-9_]+", metric.name)
+    assert re.fullmatch(r"(ecs|moorwatch)_[a-z0-9_]+", metric.name)
     assert metric.kind in ("counter", "gauge", "histogram")
     assert metric.name.endswith("_total") == (metric.kind == "counter")
     assert not metric.name.endswith(("_count", "_sum", "_bucket")), "taken by histograms"
