@@ -9,7 +9,8 @@ as in the embedded store. Which slots a step has used is asked of the back-end t
 What the back-end decides: how long points are kept and how late they may come (VictoriaMetrics: within its retention;
 Prometheus: out_of_order_time_window), when they are on disk (VictoriaMetrics: within seconds after it acknowledged),
 how exact numbers are (VictoriaMetrics: about 12 digits). VictoriaMetrics must run with -dedup.minScrapeInterval=1ms, or
-a write that is sent again after a lost answer counts twice.
+a write that is sent again after a lost answer counts twice. An append of more than REQUEST_BYTES is several requests: when
+one of them fails, those before it are kept.
 """
 
 from __future__ import annotations
@@ -32,10 +33,14 @@ log = logging.getLogger("moorwatch.series")
 
 MOST_WAITING = 500_000  # points; beyond, an append is refused at once
 AT_ONCE = 20_000  # points a write
+REQUEST_BYTES = (
+    4 * 1024**2
+)  # back-ends refuse bodies from 32 MiB on; a point with its values takes 50 KiB at most
 KNOWN_SERIES = 100_000
 _AN_EXACT_LISTING_SECONDS = 86_400
 _AHEAD_SECONDS = 2 * 3600 + 60  # points may lie that far in the future (PutMetricData)
 
+Placed = tuple[points.Fresh, int]  # with its first slot
 Batch = tuple[Sequence[Datum], asyncio.Future[None]]
 
 
@@ -158,8 +163,10 @@ class PrometheusStore:
         try:
             fresh = [self._encoded(d, at, p) for d, at, p in _merged(d for data, _ in batches for d in data)]
             await self._slots.learn(fresh)
-            body = await asyncio.to_thread(_body, self._slots.given(fresh))
-            await self._backend.write(body)
+            placed = list(self._slots.given(fresh))
+            while placed:
+                body, placed = await asyncio.to_thread(_body, placed)
+                await self._backend.write(body)
         except SeriesError as error:
             log.error("points=%d refused: %s", sum(len(data) for data, _ in batches), error)
             return error
@@ -201,5 +208,15 @@ def _merged(data: Iterable[Datum]) -> list[tuple[Datum, int, StatisticSet]]:
     return sorted(out, key=lambda each: each[1])
 
 
-def _body(placed: Iterable[tuple[points.Fresh, int]]) -> bytes:
-    return remote_write.request(part for fresh, slot in placed for part in fresh.timeseries(slot))
+def _body(placed: Sequence[Placed]) -> tuple[bytes, Sequence[Placed]]:
+    """A request of the first of these, and those that found no room in it."""
+    parts: list[bytes] = []
+    size = used = 0
+    for fresh, slot in placed:
+        if size >= REQUEST_BYTES:
+            break
+        here = list(fresh.timeseries(slot))
+        parts += here
+        size += sum(map(len, here))
+        used += 1
+    return remote_write.request(parts), placed[used:]
