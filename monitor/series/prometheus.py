@@ -9,8 +9,8 @@ as in the embedded store. Which slots a step has used is asked of the back-end t
 What the back-end decides: how long points are kept and how late they may come (VictoriaMetrics: within its retention;
 Prometheus: out_of_order_time_window), when they are on disk (VictoriaMetrics: within seconds after it acknowledged),
 how exact numbers are (VictoriaMetrics: about 12 digits). VictoriaMetrics must run with -dedup.minScrapeInterval=1ms, or
-a write that is sent again after a lost answer counts twice. An append of more than REQUEST_BYTES is several requests: when
-one of them fails, those before it are kept.
+a write that is sent again after a lost answer counts twice. An append of more than REQUEST_BYTES is several
+requests: when one of them fails, those before it are kept.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class PrometheusStore:
         try:
             fresh = [self._encoded(d, at, p) for d, at, p in _merged(d for data, _ in batches for d in data)]
             await self._slots.learn(fresh)
-            placed = list(self._slots.given(fresh))
+            placed: Sequence[Placed] = list(self._slots.given(fresh))
             while placed:
                 body, placed = await asyncio.to_thread(_body, placed)
                 await self._backend.write(body)
