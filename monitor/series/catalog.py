@@ -48,24 +48,25 @@ class Catalog:
 
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
-        self._known: OrderedDict[Row, tuple[int, int]] = OrderedDict()
-        self._fresh: list[Row] = []  # known since the transaction's begin
+        # By the series itself: its row has to be written out as text, which costs more than all else of a point.
+        self._known: OrderedDict[Series, tuple[int, int]] = OrderedDict()
+        self._fresh: list[Series] = []  # known since the transaction's begin
         self.count = int(db.execute("SELECT count(*) FROM series").fetchone()[0])
 
     def number(self, series: Series, at: int) -> int:
-        row = row_of(series)
-        known = self._known.get(row)
+        known = self._known.get(series)
         if known is None:
+            row = row_of(series)
             found = self._db.execute(
                 "SELECT id, last_at FROM series WHERE scope=? AND namespace=? AND name=? AND dimensions=? AND unit=?",
                 row,
             ).fetchone()
             known = found if found is not None else self._insert(row, at)
-            self._remember(row, known)
+            self._remember(series, known)
         number, last_at = known
         if at > last_at + _SLACK_SECONDS:
             self._db.execute("UPDATE series SET last_at=? WHERE id=?", (at, number))
-            self._remember(row, (number, at))
+            self._remember(series, (number, at))
         return number
 
     def _insert(self, row: Row, at: int) -> tuple[int, int]:
@@ -74,10 +75,10 @@ class Catalog:
         self.count += 1
         return int(number or 0), at
 
-    def _remember(self, row: Row, known: tuple[int, int]) -> None:
-        self._known[row] = known
-        self._known.move_to_end(row)
-        self._fresh.append(row)
+    def _remember(self, series: Series, known: tuple[int, int]) -> None:
+        self._known[series] = known
+        self._known.move_to_end(series)
+        self._fresh.append(series)
         while len(self._known) > CACHED:
             self._known.popitem(last=False)
 
@@ -86,15 +87,15 @@ class Catalog:
 
     def forget(self) -> None:
         """What the transaction told us is undone with it."""
-        for row in self._fresh:
-            self._known.pop(row, None)
+        for series in self._fresh:
+            self._known.pop(series, None)
         self._fresh.clear()
         self.count = int(self._db.execute("SELECT count(*) FROM series").fetchone()[0])
 
     def drop(self, number: int) -> None:
         self._db.execute("DELETE FROM series WHERE id=?", (number,))
-        for row in [r for r, known in self._known.items() if known[0] == number]:
-            del self._known[row]
+        for series in [s for s, known in self._known.items() if known[0] == number]:
+            del self._known[series]
         self.count -= 1
 
 

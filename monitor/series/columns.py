@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from monitor.model.metric import StatisticSet
 from monitor.rules.statistics import merge
@@ -107,7 +107,7 @@ def merged(one: Columns, other: Columns) -> Columns:
 
 def bucketed(columns: Columns, period: int) -> Columns:
     """Points at multiples of `period` since the epoch."""
-    if all(at % period == 0 for at in columns.at):
+    if not any(map(period.__rmod__, columns.at)):
         return columns
     return of_points(columns.points(), period)
 
@@ -145,11 +145,9 @@ def _unpacked(data: bytes) -> Columns:
         raise BadChunk(f"a chunk is of format {data[0]}, this version reads {_FORMAT}")
     same, has_details, length = bool(data[1]), bool(data[2]), int.from_bytes(data[3:7], "little")
     body = memoryview(zlib.decompress(data[15:]))
-    at, used = array("q", (int.from_bytes(data[7:15], "little", signed=True),)), 4 * (length - 1)
-    last = at[0]
-    for gap in memoryview(_together(body[:used], 4)).cast("I"):
-        last += gap
-        at.append(last)
+    first, used = int.from_bytes(data[7:15], "little", signed=True), 4 * (length - 1)
+    gaps = memoryview(_together(body[:used], 4)).cast("I")
+    at = array("q", accumulate(gaps, initial=first))
     numbers = []
     for _ in range(3 if same else 4):
         column = array("d")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 
 import cramjam
 
@@ -18,6 +19,7 @@ HEADERS: Mapping[str, str] = {
 }
 _VARINT, _FIXED64, _BYTES = 0, 1, 2
 _DOUBLE = struct.Struct("<d")
+_VALUE, _TIME = bytes((1 << 3 | _FIXED64,)), bytes((2 << 3 | _VARINT,))
 
 
 def labels(pairs: Mapping[str, str]) -> bytes:
@@ -31,8 +33,7 @@ def timeseries(encoded: bytes, samples: Sequence[tuple[int, float]]) -> bytes:
     """`encoded`: what `labels` gave. `samples`: (milliseconds since the epoch, value), ascending."""
     body = [encoded]
     for at, value in samples:
-        sample = bytes((1 << 3 | _FIXED64,)) + _DOUBLE.pack(value) + bytes((2 << 3 | _VARINT,)) + _varint(at)
-        body.append(_field(2, sample))
+        body.append(_field(2, _VALUE + _DOUBLE.pack(value) + _TIME + _varint(at)))
     return _field(1, b"".join(body))
 
 
@@ -45,6 +46,7 @@ def _field(number: int, body: bytes) -> bytes:
     return bytes((number << 3 | _BYTES,)) + _varint(len(body)) + body
 
 
+@lru_cache(maxsize=4096)
 def _varint(number: int) -> bytes:
     if number < 0:
         number += 1 << 64  # int64 before 1970: ten bytes, as protobuf has it

@@ -33,7 +33,7 @@ from tests.performance.series_peers import PEERS, Peer, size_of
 
 DAY, HOME = 86_400, Scope("111122223333", "us-east-1")
 READ_SERIES, READS = 100, 5
-MONTH_SERIES, MONTH_DAYS = 20, 30
+MONTH_SERIES, MONTH_DAYS = 10, 30
 GROWTH = (1_000, 5_000, 20_000)
 MINUTES = 10
 
