@@ -55,8 +55,9 @@ class RefusedWrite(SeriesError):
 class Backend:
     """`url`: where /api/v1/ is. `credentials_file`: `user:password` or a bearer token, mode 0600. SeriesError."""
 
-    def __init__(self, url: str, credentials_file: str = "") -> None:
+    def __init__(self, url: str, credentials_file: str = "", write_seconds: float = WRITE_SECONDS) -> None:
         self.url = url.rstrip("/")
+        self._write_seconds = write_seconds
         headers, auth = _credentials(credentials_file)
         limits = httpx.Limits(max_connections=8)
         self._client = httpx.AsyncClient(
@@ -67,11 +68,11 @@ class Backend:
         await self._client.aclose()
 
     async def write(self, body: bytes) -> None:
-        """Until acknowledged, or WRITE_SECONDS are over: the same samples sent again change nothing. Raises
+        """Until acknowledged, or `write_seconds` are over: the same samples sent again change nothing. Raises
         RefusedWrite, SeriesError."""
         pause, why = _FIRST_PAUSE, ""
         try:
-            async with asyncio.timeout(WRITE_SECONDS):
+            async with asyncio.timeout(self._write_seconds):
                 while True:
                     found = await self._attempt(body)
                     if found is None:
@@ -80,7 +81,7 @@ class Backend:
                     await asyncio.sleep(pause)
                     pause = min(_LONGEST_PAUSE, 2 * pause)
         except TimeoutError as error:
-            text = f"cannot write to {self.url} for {WRITE_SECONDS:.0f} s: {why or 'no answer'}"
+            text = f"cannot write to {self.url} for {self._write_seconds:.0f} s: {why or 'no answer'}"
             raise SeriesError(text) from error
 
     async def _attempt(self, body: bytes) -> str | None:
