@@ -3,7 +3,7 @@
 Points come as rows (`recent`). When their hour is over they are sealed: merged into compressed chunks of each
 resolution (`seal`), which is the roll-up as well, in the transaction that deletes the rows. A kill at any moment leaves
 either.
-tests/performance/bench_series.py compares this with DuckDB and with plain rows.
+tests/performance/bench_series.py compares this with DuckDB and VictoriaMetrics; RESULTS.md says why it is SQLite.
 """
 
 from __future__ import annotations
