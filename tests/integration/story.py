@@ -7,6 +7,7 @@ RunningTaskCount calls a webhook; the task may come back; the alarm is over, and
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 import traceback
@@ -59,6 +60,7 @@ class Teller(threading.Thread):
                 _Chapters(stack, hook, self.story).tell()
         except (Exception, pytest.fail.Exception) as error:
             # The top of the thread: whatever it is belongs to the test that reads the story.
+            logging.getLogger("story").exception("the story broke off")
             self.story.problem = "".join(traceback.format_exception(error))
 
 
