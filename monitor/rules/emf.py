@@ -22,10 +22,8 @@ LARGEST = 2.0**360
 _SIZES = ("", "Kilo", "Mega", "Giga", "Tera")
 _BYTES = tuple(f"{size}bytes".capitalize() for size in _SIZES)
 _BITS = tuple(f"{size}bits".capitalize() for size in _SIZES)
-UNITS = frozenset(
-    (*("Seconds", "Microseconds", "Milliseconds", "Percent", "Count", "None"), *_BYTES, *_BITS)
-    + tuple(f"{unit}/Second" for unit in ("Count", *_BYTES, *_BITS))
-)
+_PLAIN = ("Seconds", "Microseconds", "Milliseconds", "Percent", "Count", "None")
+UNITS = frozenset((*_PLAIN, *_BYTES, *_BITS, *(f"{u}/Second" for u in ("Count", *_BYTES, *_BITS))))
 REASONS = (
     "document",
     "timestamp",
@@ -158,7 +156,7 @@ def _metric(metric: Any, root: Mapping[str, Any]) -> tuple[str, str, tuple[float
     if isinstance(resolution, bool) or resolution not in (1, 60):
         return "metric"
     given = root.get(name)
-    values = given if isinstance(given, list) else [given]
+    values: list[Any] = given if isinstance(given, list) else [given]
     if not 1 <= len(values) <= MOST_VALUES or not all(_is_number(v) for v in values):
         return "value"
     return name, unit, tuple(float(v) for v in values), int(resolution)
