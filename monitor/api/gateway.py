@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
-from monitor.api.cloudwatch import alarm_put, alarm_read, alarm_set, data, put, read
+from monitor.api.cloudwatch import alarm_put, alarm_read, alarm_set, dashboards, data, image, put, read
 from monitor.api.ecs import (
     agents,
     attributes,
@@ -65,10 +65,12 @@ FAMILIES = (
     autoscaling,
     capacity,
     clusters,
+    dashboards,
     data,
     deployments,
     events,
     groups,
+    image,
     instances,
     moorwatch,
     protection,

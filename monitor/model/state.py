@@ -18,6 +18,7 @@ from monitor.model.alarm import Alarm
 from monitor.model.arn import Scope
 from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import SHARED_ATTRIBUTE, Cluster, ContainerInstance
+from monitor.model.dashboard import Dashboard
 from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.resources import Usage
@@ -35,6 +36,7 @@ OfService = (
 )
 OfBus = Rule | Connection | ApiDestination | Archive | Replay
 Plain = CapacityProvider | Alarm | AccountSetting | Delivery | Topic | Subscription | OfBus | OfService
+Plain = CapacityProvider | Alarm | AccountSetting | Dashboard | Delivery | Topic | Subscription | OfService
 Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
@@ -63,6 +65,7 @@ _PLAIN: dict[type[Any], str] = {
     CapacityProvider: "capacity_providers",
     Alarm: "alarms",
     AccountSetting: "settings",
+    Dashboard: "dashboards",
     Delivery: "deliveries",
     Rule: "rules",
     Connection: "connections",
@@ -109,6 +112,7 @@ class State:
         self.capacity_providers: dict[str, CapacityProvider] = {}
         self.alarms: dict[str, Alarm] = {}
         self.settings: dict[str, AccountSetting] = {}
+        self.dashboards: dict[str, Dashboard] = {}
         self.deliveries: dict[str, Delivery] = {}
         self.rules: dict[str, Rule] = {}
         self.connections: dict[str, Connection] = {}

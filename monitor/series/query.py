@@ -60,6 +60,7 @@ class Result:
     label: str
     points: Points
     messages: tuple[tuple[str, str], ...] = ()
+    unit: str = ""  # of a metric; "" of an expression
 
 
 class BadQuery(Exception):
@@ -244,7 +245,8 @@ class _Run:
                     told = label.expand(text, default or query.id, line.points, place, source)
                 except label.BadLabel as error:
                     raise BadQuery(str(error)) from error
-                out.append(Result(query.id, told, line.points, self.messages.get(query.id, ())))
+                unit = self.units.get(query.id, "")
+                out.append(Result(query.id, told, line.points, self.messages.get(query.id, ()), unit))
         return out
 
 

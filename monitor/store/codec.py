@@ -12,6 +12,7 @@ import msgspec
 from monitor.model.alarm import Alarm
 from monitor.model.capacity import CapacityProvider
 from monitor.model.cluster import Cluster, ContainerInstance
+from monitor.model.dashboard import Dashboard
 from monitor.model.delivery import Delivery
 from monitor.model.event import Event
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
@@ -37,6 +38,7 @@ KINDS: dict[str, type[Any]] = {
     "replay": Replay,
     "topic": Topic,
     "subscription": Subscription,
+    "dashboard": Dashboard,
     "delivery": Delivery,
     "capacity-provider": CapacityProvider,
     "cluster": Cluster,

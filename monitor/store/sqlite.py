@@ -260,6 +260,7 @@ _ORDER: dict[str, Callable[[Any], float]] = {
     "scaling-activity": lambda a: a.started_at,
     "capacity-provider": lambda p: p.created_at,
     "alarm": lambda a: a.changed_at,
+    "dashboard": lambda d: d.changed_at,
     "delivery": lambda d: d.created_at,
     "rule": lambda x: x.created_at,
     "connection": lambda x: x.created_at,
