@@ -35,7 +35,7 @@ def png_of(chart: Chart) -> bytes:
     """Exactly frame.width × frame.height pixels."""
     frame = chart.frame
     figure = Figure(figsize=(frame.width / DPI, frame.height / DPI), dpi=DPI, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
+    FigureCanvasAgg(figure)  # the figure keeps it
     lines = [_colored(line, color) for line, color in zip(chart.lines, cycle(PALETTE), strict=False)]
     has_words = frame.width >= SMALL[0] and frame.height >= SMALL[1]
     if has_words:
@@ -53,7 +53,7 @@ def png_of(chart: Chart) -> bytes:
     }
     views[frame.view](figure, chart, lines, has_words)
     out = io.BytesIO()
-    canvas.print_png(out)
+    figure.savefig(out, format="png", dpi=DPI, facecolor="white")
     return out.getvalue()
 
 
@@ -104,7 +104,7 @@ def _time_series(figure: Figure, chart: Chart, lines: list[Line], has_words: boo
         _horizontal(axes[annotation.axis], annotation)
     for annotation in frame.vertical:
         _vertical(left, annotation)
-    _times(left, frame.ahead)
+    _times(left, frame.ahead, frame.width)
     for ax in axes.values():
         for side in ("top", "right", "left"):
             ax.spines[side].set_visible(False)
@@ -162,11 +162,9 @@ def _scale(ax: Axes, lines: Sequence[Line], axis: Axis, frame: Any, has_words: b
         ax.set_ylabel(_plain(_cut(told, max(8, frame.height // 8))), fontsize=8, color=FAINT)
 
 
-def _times(ax: Axes, ahead: int) -> None:
+def _times(ax: Axes, ahead: int, width: int) -> None:
     zone = timezone(timedelta(seconds=ahead))
-    locator = AutoDateLocator(
-        tz=zone, minticks=3, maxticks=max(3, round(ax.figure.get_figwidth() * DPI / 90))
-    )
+    locator = AutoDateLocator(tz=zone, minticks=3, maxticks=max(3, width // 90))
     formatter = ConciseDateFormatter(locator, tz=zone)
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(formatter)
@@ -250,7 +248,7 @@ def _legend(figure: Figure, chart: Chart, lines: Sequence[Line]) -> None:
     figure.legend(
         handles,
         labels,
-        loc="outside center right" if is_right else "outside lower left",
+        loc="outside right center" if is_right else "outside lower left",
         ncols=columns,
         fontsize=8,
         frameon=False,

@@ -44,7 +44,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """Everything but the data. `width`, `height` in pixels, times in seconds since the epoch; `ahead`: of UTC, seconds."""
+    """All but the data. `width`, `height`: pixels; times: seconds since the epoch; `ahead`: of UTC, seconds."""
 
     start: float
     end: float
