@@ -283,7 +283,7 @@ def _single_value(figure: Figure, chart: Chart, lines: list[Line], has_words: bo
     for n, line in enumerate(lines):
         x, y = (n % columns + 0.5) / columns, top * (1 - (n // columns + 0.5) / rows)
         text = number(line.points[-1][1]) if line.points else "--"
-        unit = {"Percent": "%", "None": "", "": ""}.get(line.unit, f" {line.unit}")
+        unit = {"Percent": "%", "Count": "", "None": "", "": ""}.get(line.unit, f" {line.unit}")
         size = max(5.0, min(34.0, tall * 0.28, 1.1 * wide / max(4, len(text + unit))))
         if has_words:
             figure.text(
