@@ -43,6 +43,13 @@ AGENT_METRICS: dict[str, Metric] = table(
     _agent("connected", "gauge", "1 while the ACS session is open."),
     _agent("docker_request_duration_seconds", "histogram", "Docker calls, by operation.", "operation"),
     _agent("docker_errors_total", "counter", "Docker calls without an answer.", "operation"),
+    _agent(
+        "custom_metrics_total",
+        "counter",
+        "What came by StatsD and OTLP, by what became of it: sent, or why not.",
+        "input",
+        "result",
+    ),
     _agent("last_metrics_timestamp_seconds", "gauge", "When containers were last sampled."),
 )
 CONTROL_METRICS: dict[str, Metric] = table(

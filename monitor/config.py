@@ -57,6 +57,11 @@ class Settings:
     smtp_from: str = ""
     smtp_password_file: str = ""
     hooks_dir: str = ""
+    statsd_port: int = 0
+    statsd_window_seconds: int = 60
+    otlp_port: int = 0
+    custom_metrics_host: str = "127.0.0.1"
+    custom_metrics_namespace: str = "CWAgent"
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -206,6 +211,15 @@ def _validate(s: Settings) -> None:
     ):
         check(name, getattr(s, name) > 0, "above zero")
     check("introspection_port", 0 <= s.introspection_port < 65536, "a TCP port, or 0 for none")
+    check("statsd_port", 0 <= s.statsd_port < 65536, "a UDP port, or 0 for none")
+    check("statsd_window_seconds", s.statsd_window_seconds in (1, 5, 10, 30, 60), "1, 5, 10, 30 or 60")
+    check("otlp_port", 0 <= s.otlp_port < 65536, "a TCP port, or 0 for none")
+    check(
+        "custom_metrics_namespace",
+        re.fullmatch(r"(?!AWS/)[A-Za-z0-9._/#-][A-Za-z0-9._/#:-]{0,254}", s.custom_metrics_namespace)
+        is not None,
+        "a namespace, not one of AWS/",
+    )
     check("series_limit", s.series_limit > 0, "above zero")
     for name in ("metrics_limit_bytes", "logs_limit_bytes"):
         check(name, getattr(s, name) >= 0, "zero (no limit) or above")

@@ -46,6 +46,12 @@ class AgentMetrics:
         self._errors = Counter(
             "ecs_agent_docker_errors_total", "Docker calls without an answer.", ("operation",), registry=r
         )
+        self._custom = Counter(
+            "ecs_agent_custom_metrics_total",
+            "What came by StatsD and OTLP, by what became of it: sent, or why not.",
+            ("input", "result"),
+            registry=r,
+        )
         Gauge("ecs_agent_connected", "1 while the ACS session is open.", registry=r).set_function(
             lambda: 1.0 if self.is_connected() else 0.0
         )
@@ -64,6 +70,10 @@ class AgentMetrics:
         self._docker.labels(operation).observe(seconds)
         if not ok:
             self._errors.labels(operation).inc()
+
+    def custom(self, origin: str, result: str, count: int) -> None:
+        """Measurements that came by an input: sent, or a reason why they were not."""
+        self._custom.labels(origin, result).inc(count)
 
     def track(self, view: ContainerView) -> None:
         """A container of ours runs: sample it from now on, without waiting for Docker's event."""

@@ -16,7 +16,7 @@ class _Datagrams(asyncio.DatagramProtocol):
     def __init__(self, take: Callable[[bytes], None]) -> None:
         self._take = take
 
-    def datagram_received(self, data: bytes, addr: object) -> None:
+    def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002  (asyncio calls it by position)
         self._take(data)
 
 
@@ -59,7 +59,7 @@ class StatsD:
         """For ever."""
         try:
             while True:
-                await self._clock.sleep(self._seconds - self._clock.now() % self._seconds)
+                await asyncio.sleep(self._seconds - self._clock.now() % self._seconds)
                 if self._start() != self._began:
                     self.flush()
         finally:

@@ -67,8 +67,8 @@ def is_name(text: str) -> bool:
 
 
 def within(bounds: Sequence[float], counts: Sequence[float], total: float) -> list[tuple[float, float]]:
-    """A histogram as values: `bounds` has one more than `counts`, ascending. In each bucket the value stands at the same
-    share of its width, the share at which the sum of all comes out as `total` (or as near as the buckets allow)."""
+    """A histogram as values: `bounds` has one more than `counts`, ascending. In each bucket the value stands at the
+    same share of its width: that at which the sum of all comes out as `total`, or as near as the buckets allow."""
     filled = [
         (low, high, count) for low, high, count in zip(bounds, bounds[1:], counts, strict=False) if count > 0
     ]

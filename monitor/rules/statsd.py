@@ -41,7 +41,8 @@ def parse(line: str) -> list[Sample] | str:
     kind = fields[0]
     if kind not in KINDS:
         return "kind"
-    rate, labels = 1.0, ()
+    rate = 1.0
+    labels: Labels = ()
     for part in fields[1:]:
         if part.startswith("@"):
             found = _number(part[1:])
