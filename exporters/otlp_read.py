@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
@@ -93,7 +94,7 @@ def answer(content_type: str, rejected: int) -> bytes:
         return bytes(response.SerializeToString())
     from google.protobuf import json_format
 
-    return json_format.MessageToJson(response, indent=None).encode()
+    return str(json_format.MessageToJson(response, indent=None)).encode()
 
 
 def _parsed(body: bytes, content_type: str) -> Any:
@@ -102,6 +103,8 @@ def _parsed(body: bytes, content_type: str) -> Any:
     from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2
 
     request = metrics_service_pb2.ExportMetricsServiceRequest()
+    if content_type == JSON and not body.lstrip().startswith(b"{"):
+        raise BadOtlp("the body is no JSON object")
     try:
         if content_type == PROTOBUF:
             request.ParseFromString(body)
@@ -144,9 +147,7 @@ def _histogram(point: Any) -> Point:
     bounds = tuple(point.explicit_bounds)
     if not counts:  # only the sum and the count are told
         counts, bounds = (float(point.count),), ()
-    is_good = len(counts) == len(bounds) + 1 <= MOST_BUCKETS and all(
-        a < b for a, b in zip(bounds, bounds[1:], strict=False)
-    )
+    is_good = len(counts) == len(bounds) + 1 <= MOST_BUCKETS and all(a < b for a, b in pairwise(bounds))
     edges = (-math.inf, *bounds, math.inf)
     return _distribution(point, edges if is_good else (), counts if is_good else ())
 
@@ -190,7 +191,7 @@ def _side(buckets: Any, scale: int) -> Iterator[tuple[float, float, float]]:
 def _power(index: int, scale: int) -> float:
     """2 ** (index / 2**scale), within what a float holds."""
     exponent = math.ldexp(index, -max(-64, min(64, scale)))
-    return 2.0 ** max(-360.0, min(360.0, exponent))
+    return math.pow(2.0, max(-360.0, min(360.0, exponent)))
 
 
 def _distribution(point: Any, edges: tuple[float, ...], counts: tuple[float, ...]) -> Point:

@@ -46,6 +46,10 @@ class Api:
         """Call an operation of our own."""
         return self._call(operation, parameters, "moorwatch")
 
+    def cloudwatch(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Call a CloudWatch operation."""
+        return self._call(operation, parameters, "cloudwatch")
+
     def pages(self, operation: str, parameters: dict[str, Any], member: str) -> Iterator[Any]:
         """The items of a List* operation, page after page."""
         token: str | None = None

@@ -13,7 +13,7 @@ from importlib import metadata
 
 import click
 
-from monitor.cli import alarm, doctor, events, failing, grafana, run, status, why
+from monitor.cli import alarm, doctor, events, failing, grafana, push, run, status, why
 from monitor.cli.api import ApiUnreachable
 from monitor.cli.docker_api import DockerRefused, DockerUnreachable
 from monitor.cli.dockerd import NoDocker
@@ -67,6 +67,7 @@ for command in (
     doctor.doctor,
     alarm.alarm,
     grafana.grafana,
+    push.push,
     failing.demo,
 ):
     cli.add_command(command)
