@@ -41,6 +41,11 @@ class StatsD:
         found = self._transport.get_extra_info("sockname")
         return str(found[0]), int(found[1])
 
+    @property
+    def series(self) -> int:
+        """In the window that is open."""
+        return self._window.series
+
     def take(self, data: bytes) -> None:
         if self._start() != self._began:
             self.flush()
