@@ -16,7 +16,7 @@ from typing import Any
 from exporters import otlp
 from exporters.host import raise_descriptor_limit
 from exporters.shown import BadLabels, Shown, parse_labels
-from monitor.agent.custom import Sender
+from monitor.agent import inputs
 from monitor.agent.docker import DockerEngine
 from monitor.agent.engine import EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.events import Events
@@ -24,11 +24,9 @@ from monitor.agent.local import LocalState, LocalStateError
 from monitor.agent.logs import Logs
 from monitor.agent.metadata import PORT, Metadata, listen, secret_of, serve, tags_of
 from monitor.agent.metrics import AgentMetrics
-from monitor.agent.otlp_in import OtlpIn
 from monitor.agent.reports import Reports
 from monitor.agent.roster import Roster
 from monitor.agent.session import VERSION, Session
-from monitor.agent.statsd import StatsD
 from monitor.agent.task_cgroup import TaskCgroups
 from monitor.agent.telemetry import Telemetry
 from monitor.clock import SystemClock
@@ -128,42 +126,6 @@ async def _introspection_socket(settings: Settings) -> socket.socket | None:
     return sock
 
 
-async def _custom_loops(
-    settings: Settings, engine: DockerEngine, client: EcsClient, clock: SystemClock, metrics: AgentMetrics
-) -> list[Coroutine[Any, Any, None]]:
-    """What takes users' own measurements, where it is switched on. An address that cannot be had switches it off."""
-    if not settings.statsd_port and not settings.otlp_port:
-        return []
-    host = settings.custom_metrics_host
-    try:
-        host = await engine.gateway() if host == "bridge" else host
-    except (EngineUnreachable, EngineError) as error:
-        log.warning("StatsD and OTLP are off: %s", error)
-        return []
-    if not host:
-        log.warning("StatsD and OTLP are off: Docker has no default bridge")
-        return []
-    sender = Sender(client, settings.custom_metrics_namespace, metrics.custom)
-    loops: list[Coroutine[Any, Any, None]] = []
-    if settings.statsd_port:
-        statsd = StatsD(sender, clock, settings.statsd_window_seconds, metrics.custom)
-        try:
-            await statsd.listen(host, settings.statsd_port)
-            loops.append(statsd.run())
-        except OSError as error:
-            log.warning("StatsD is off: %s:%d: %s", host, settings.statsd_port, error.strerror)
-    if settings.otlp_port:
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            sock.bind((host, settings.otlp_port))
-            loops.append(serve(OtlpIn(sender, clock, metrics.custom).app(), sock))
-        except OSError as error:
-            sock.close()
-            log.warning("OTLP is off: %s:%d: %s", host, settings.otlp_port, error.strerror)
-    return [*loops, sender.run()] if loops else []
-
-
 async def _work(settings: Settings) -> None:
     clock = SystemClock()
     raise_descriptor_limit()  # each container keeps some fifteen files open
@@ -228,7 +190,7 @@ async def _work(settings: Settings) -> None:
         ]
         if sock is not None:
             loops.append(serve(metadata.containers_app(), sock))
-        loops += await _custom_loops(settings, engine, client, clock, metrics)
+        loops += await inputs.loops(settings, engine.gateway, client, clock, metrics.custom)
         introspection = await _introspection_socket(settings)
         if introspection is not None:
             loops.append(serve(metadata.introspection_app(), introspection))

@@ -10,19 +10,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import httpx
 import pytest
 
+from monitor.agent import inputs
 from monitor.agent.custom import Sender
-from monitor.agent.otlp_in import OtlpIn
-from monitor.agent.statsd import StatsD
-from monitor.clock import SystemClock
+from monitor.config import Settings
 from monitor.rules.custom import Measured
 from monitor.wire.client import EcsClient
 from tests.conformance.test_cloudwatch_metrics import minute
 from tests.conformance.test_ecs_api import Control, start, stop
+from tests.conftest import free_port
 
 
 @pytest.fixture(scope="module")
@@ -62,45 +63,65 @@ async def until(holds: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
+class Minutes:
+    """A clock that a test moves on by whole minutes."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() - 180 + self.ahead
+
+
+async def no_bridge() -> str:
+    return ""
+
+
 async def test_statsd_and_otlp_reach_the_store(control: Control) -> None:
-    began, counted = time.time() - 120, dict[tuple[str, str], int]()
+    began, counted, clock = time.time() - 300, dict[tuple[str, str], int](), Minutes()
 
     def count(origin: str, result: str, n: int) -> None:
         counted[origin, result] = counted.get((origin, result), 0) + n
 
     client = EcsClient(control.endpoint, control.key, "us-east-1")
-    sender = Sender(client, "CWAgent", count)
-    statsd = StatsD(sender, SystemClock(), 60, count)
-    host, port = await statsd.listen("127.0.0.1", 0)
-    running = asyncio.create_task(sender.run())
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
-        udp.sendto(b"shop.took:10:30|ms|#env:prod\nshop.hits:2|c", (host, port))
-        await until(lambda: statsd.series == 2)
-    statsd.flush()
+    ports = {"statsd_port": free_port(), "otlp_port": free_port()}
+    settings = Settings(control.state, **ports)
+    assert (
+        await inputs.loops(replace(settings, custom_metrics_host="bridge"), no_bridge, client, clock, count)
+        == []
+    )
+    running = [
+        asyncio.create_task(loop) for loop in await inputs.loops(settings, no_bridge, client, clock, count)
+    ]
     gauge = {"asDouble": 4.5, "timeUnixNano": str(int((time.time() - 60) * 1e9))}
-    body = {
-        "resourceMetrics": [
-            {
-                "scopeMetrics": [
-                    {"metrics": [{"name": "queue", "unit": "{job}", "gauge": {"dataPoints": [gauge]}}]}
-                ]
-            }
-        ]
-    }
-    app = OtlpIn(sender, SystemClock(), count).app()
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://agent") as http:
-        assert (await http.post("/v1/metrics", json=body)).status_code == 200
-    await until(lambda: sum(counted.values()) >= 3)
-    assert counted == {("statsd", "sent"): 2, ("otlp", "sent"): 1}
-    running.cancel()
-    statsd.close()
+    queue = {"name": "queue", "unit": "{job}", "gauge": {"dataPoints": [gauge]}}
+    body = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [queue]}]}]}
+    async with httpx.AsyncClient(trust_env=False) as http:
+        answer = await http.post(f"http://127.0.0.1:{settings.otlp_port}/v1/metrics", json=body)
+        assert (answer.status_code, answer.json()) == (200, {})
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.connect(("127.0.0.1", settings.statsd_port))
+        udp.send(b"shop.took:10:30|ms|#env:prod\nshop.hits:2|c\nnonsense")
+
+        def has_come() -> bool:
+            """The next minute's first sample ends the one before."""
+            clock.ahead += 60 if clock.ahead < 120 else 0
+            udp.send(b"tick:1|c")
+            return counted.get(("statsd", "sent"), 0) >= 2
+
+        await until(has_come)
+    await until(lambda: counted.get(("otlp", "sent"), 0) == 1)
+    for loop in running:
+        loop.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
     await client.close()
+    assert counted["statsd", "line"] == 1
     (took,) = points(control, "CWAgent", "shop.took", began, env="prod")
     assert (took["SampleCount"], took["Sum"], took["Maximum"], took["Unit"]) == (2, 40, 30, "Milliseconds")
     (hits,) = points(control, "CWAgent", "shop.hits", began)
     assert (hits["Sum"], hits["Unit"]) == (2, "Count")
-    (queue,) = points(control, "CWAgent", "queue", began)
-    assert (queue["Sum"], queue["Unit"]) == (4.5, "Count")
+    (queued,) = points(control, "CWAgent", "queue", began)
+    assert (queued["Sum"], queued["Unit"]) == (4.5, "Count")
 
 
 async def test_one_bad_entry_costs_no_other(control: Control) -> None:
