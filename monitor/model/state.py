@@ -35,8 +35,17 @@ OfService = (
     ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
 )
 OfBus = Rule | Connection | ApiDestination | Archive | Replay
-Plain = CapacityProvider | Alarm | AccountSetting | Delivery | Topic | Subscription | OfBus | OfService
-Plain = CapacityProvider | Alarm | AccountSetting | Dashboard | Delivery | Topic | Subscription | OfService
+Plain = (
+    CapacityProvider
+    | Alarm
+    | AccountSetting
+    | Dashboard
+    | Delivery
+    | Topic
+    | Subscription
+    | OfBus
+    | OfService
+)
 Entity = Cluster | TaskDefinition | Service | Task | ContainerInstance | Plain
 
 SERVICE_EVENTS_KEPT = 100  # ECS keeps the newest 100 of a service
