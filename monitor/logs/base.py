@@ -147,8 +147,9 @@ class LogStore(Protocol):
         stream: str,
         events: Sequence[tuple[int, str]],
         resend: Resend | None = None,
-    ) -> Awaitable[None]:
-        """(at, message), ascending. Resolves when they are on disk."""
+    ) -> Awaitable[bool]:
+        """(at, message), ascending. Resolves when they are on disk: whether they are new, and not a batch that was
+        sent before."""
         ...
 
     def read(self, reading: Reading) -> Awaitable[Page]: ...

@@ -190,14 +190,14 @@ class EmbeddedLogs:
         stream: str,
         events: Sequence[tuple[int, str]],
         resend: Resend | None = None,
-    ) -> None:
+    ) -> bool:
         ingested = int(self._now() * 1000)
         item = _Item(_no_work, self._loop.create_future(), len(events))
 
-        def work(db: sqlite3.Connection) -> None:
+        def work(db: sqlite3.Connection) -> bool:
             grp, number = _stream_number(db, scope, group, stream)
             if not events or (resend is not None and not _is_new(db, number, resend)):
-                return
+                return False
             given = [LogEvent(at, self._seq + n, ingested, text) for n, (at, text) in enumerate(events, 1)]
             self._seq += len(given)
             count, length = blocks.insert(db, grp, number, given)
@@ -209,9 +209,10 @@ class EmbeddedLogs:
             )
             self._merge(db, number, count, length)
             item.news = (scope, group, stream, given)
+            return True
 
         item.work = work
-        await self._queued(item)
+        return bool(await self._queued(item))
 
     def _merge(self, db: sqlite3.Connection, stream: int, count: int, length: int) -> None:
         """Sixteen blocks of a size become one of the next."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import subprocess
@@ -265,3 +266,29 @@ def test_what_is_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     assert messages(logs.filter_log_events(logGroupName="g")["events"]) == ["kept"]
     logs.close()
     stop(control)
+
+
+def test_metrics_in_messages_become_metrics(control: Control, logs: Any, group: str) -> None:
+    at = now()
+    meta = {
+        "Namespace": "Logged",
+        "Dimensions": [["Host"]],
+        "Metrics": [{"Name": "Latency", "Unit": "Milliseconds"}],
+    }
+    text = json.dumps(
+        {"_aws": {"Timestamp": at, "CloudWatchMetrics": [meta]}, "Host": "a", "Latency": [3, 5]}
+    )
+    for _ in range(2):  # the second is the same batch, sent again
+        put(logs, group, "a", text, "plain", at=at, sequenceToken="moorwatch/i-2/1")
+    cloudwatch = control.client("cloudwatch")
+    (point,) = cloudwatch.get_metric_statistics(
+        Namespace="Logged",
+        MetricName="Latency",
+        Dimensions=[{"Name": "Host", "Value": "a"}],
+        StartTime=at / 1000 - 120,
+        EndTime=at / 1000 + 60,
+        Period=60,
+        Statistics=["SampleCount", "Sum"],
+    )["Datapoints"]
+    cloudwatch.close()
+    assert (point["SampleCount"], point["Sum"], point["Unit"]) == (2.0, 8.0, "Milliseconds")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from itertools import pairwise
@@ -12,6 +13,10 @@ from monitor.api.operation import Context, Outcome, Params, operation
 from monitor.logs.base import LogEvent, Place, Reading, Resend
 from monitor.model.errors import invalid_parameter
 from monitor.rules import log_filter
+from monitor.series.base import SeriesError
+from monitor.series.emf import data_of
+
+log = logging.getLogger("moorwatch.api.logs")
 
 MOST_EVENTS, MOST_BYTES, MOST_STREAMS = 10_000, 1_048_576, 100
 OVERHEAD = 26  # bytes counted for each event beside its message
@@ -55,7 +60,8 @@ def put_log_events(ctx: Context, params: Params) -> Outcome:
     async def work() -> dict[str, Any]:
         group, stream = params["logGroupName"], params["logStreamName"]
         # A batch of which nothing is left still has to be for a stream that is there.
-        await store.put(ctx.scope, group, stream, kept, resend)
+        if await store.put(ctx.scope, group, stream, kept, resend):
+            await _measured(ctx, [message for _, message in kept])
         body: dict[str, Any] = {"nextSequenceToken": "0"}
         rejected: dict[str, int] = {}
         if old:
@@ -65,6 +71,19 @@ def put_log_events(ctx: Context, params: Params) -> Outcome:
         return body | ({"rejectedLogEventsInfo": rejected} if rejected else {})
 
     return working(work)
+
+
+async def _measured(ctx: Context, messages: Sequence[str]) -> None:
+    """Metrics that are written in the messages (embedded metric format). The events are stored already: a metric store
+    that cannot be written costs the metrics alone."""
+    data, refused = data_of(ctx.scope, messages, ctx.now)
+    for reason, count in refused.items():
+        log.warning("scope=%s embedded_metrics=%d refused: %s", ctx.scope, count, reason)
+    if data and ctx.series is not None:
+        try:
+            await ctx.series.append(data)
+        except SeriesError as error:
+            log.error("embedded_metrics=%d not kept: %s", len(data), error)
 
 
 # -- one stream ----------------------------------------------------------------------------------------------
