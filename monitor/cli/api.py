@@ -50,6 +50,10 @@ class Api:
         """Call a CloudWatch operation."""
         return self._call(operation, parameters, "cloudwatch")
 
+    def logs(self, operation: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """Call an operation of CloudWatch Logs."""
+        return self._call(operation, parameters, "logs")
+
     def pages(self, operation: str, parameters: dict[str, Any], member: str) -> Iterator[Any]:
         """The items of a List* operation, page after page."""
         token: str | None = None

@@ -13,7 +13,7 @@ from importlib import metadata
 
 import click
 
-from monitor.cli import alarm, doctor, events, failing, grafana, push, run, status, why
+from monitor.cli import alarm, alarms, doctor, events, failing, grafana, logs, push, run, status, why
 from monitor.cli.api import ApiUnreachable
 from monitor.cli.docker_api import DockerRefused, DockerUnreachable
 from monitor.cli.dockerd import NoDocker
@@ -66,6 +66,8 @@ for command in (
     events.events,
     doctor.doctor,
     alarm.alarm,
+    alarms.alarms,
+    logs.logs,
     grafana.grafana,
     push.push,
     failing.demo,

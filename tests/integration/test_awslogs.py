@@ -110,3 +110,22 @@ def test_a_group_that_is_not_there_ends_the_task_with_the_reason(
     assert found["stopCode"] == "TaskFailedToStart"
     assert "The specified log group does not exist." in found["stoppedReason"]
     assert not [g for g in logs.describe_log_groups()["logGroups"] if g["logGroupName"] == "/none"]
+
+
+def test_people_read_them_by_name(stack: Stack, ecs: Any, logs: Any, busybox_image: str) -> None:
+    task = run(ecs, busybox_image, "shown", "echo hello; echo world; sleep 100000")
+    wait_until(lambda: len(told(logs, task)) == 2, "both lines are told")
+    shown = stack.moorwatch("logs", task[:8])
+    assert [line.split("  ", 1)[1] for line in shown.stdout.splitlines()] == ["hello", "world"]
+    assert stack.moorwatch("logs", task[:8], "-n", "1").stdout.endswith("world\n")
+    missing = stack.moorwatch("logs", "nobody")
+    assert (missing.returncode, "no service and no task 'nobody'" in missing.stderr) == (1, True)
+
+
+def test_the_usual_alarms_are_installed(stack: Stack, ecs: Any, busybox_image: str) -> None:
+    ecs.create_service(serviceName="alarmed", taskDefinition="shown", desiredCount=0)
+    done = stack.moorwatch("alarms", "install", "--service", "alarmed")
+    assert "3 alarms for 1 services" in done.stdout, done.stderr
+    listed = stack.moorwatch("alarms", "list").stdout
+    assert "moorwatch-default-alarmed-tasks" in listed
+    ecs.delete_service(service="alarmed", force=True)
