@@ -139,7 +139,7 @@ class Telemetry:
         before, window.previous = window.previous, s
         memory = s.memory_usage_bytes
         if memory is not None:
-            window.add("memory", (memory - (s.memory_cache_bytes or 0)) // MIB)
+            window.add("memory", (memory - (s.memory_cache_bytes or 0)) / MIB)
         for name, value in _counters(s).items():
             window.add(name, value)
         elapsed = s.at - before.at if before is not None else 0.0

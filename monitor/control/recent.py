@@ -7,13 +7,14 @@ CPUUtilization and MemoryUtilization of namespace AWS/ECS: used over reserved, a
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.model import arn as arns
 from monitor.model.state import State
 from monitor.model.task import Task
+from monitor.series.base import Datum
 
 MINUTES_KEPT = 20
 NAMESPACE = "AWS/ECS"
@@ -69,6 +70,25 @@ class Recent:
     ) -> None:
         """One datum of a custom metric."""
         self._add(namespace, metric, dimensions, at, "", value, 1)
+
+    def observe(self, data: Sequence[Datum]) -> None:
+        """What users put: kept where a scaling policy asks for it."""
+        wanted = self._asked_for()
+        for datum in data if wanted else ():
+            key = datum.series.key
+            if (key.namespace, key.name, key.dimensions) in wanted and datum.point.sample_count:
+                mean = datum.point.total / datum.point.sample_count
+                self.put(key.namespace, key.name, dict(key.dimensions), datum.at, mean)
+
+    def _asked_for(self) -> set[tuple[str, str, Dimensions]]:
+        """The metrics of customised target tracking."""
+        found = set()
+        for policy in self._state.scaling_policies.values():
+            custom = policy.config.get("CustomizedMetricSpecification") or {}
+            if custom.get("MetricName"):
+                given = sorted((d["Name"], d["Value"]) for d in custom.get("Dimensions") or ())
+                found.add((custom["Namespace"], custom["MetricName"], tuple(given)))
+        return found
 
     def _add(
         self,

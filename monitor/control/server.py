@@ -44,6 +44,7 @@ from monitor.model.delivery import Delivery
 from monitor.model.state import Put
 from monitor.series.base import SeriesError, SeriesStore
 from monitor.series.embedded import EmbeddedStore
+from monitor.series.observed import Observed
 from monitor.series.prometheus import PrometheusStore
 from monitor.store.base import StoreError
 from monitor.store.sqlite import SqliteStore
@@ -95,12 +96,16 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         )
         intake = Intake(store, clock, ids)
         intake.publisher = Publisher(store.state, series, clock)
+        # Auto scaling follows what users put; what we publish ourselves it has from the agents.
+        users_series = Observed(series, intake.recent.observe)
         sessions = Sessions(
             store, intake, clock, ids, settings.agent_silence_seconds, settings.agent_grace_seconds
         )
         await sessions.start()
         authenticator = Authenticator(settings.auth, home, keys.get, clock)
-        gateway = Gateway(store, authenticator, clock, ids, metrics, settings.endpoint, tracing, series, logs)
+        gateway = Gateway(
+            store, authenticator, clock, ids, metrics, settings.endpoint, tracing, users_series, logs
+        )
         app = application(gateway, authenticator, sessions, intake, metrics, store.state)
         scaling = Scaling(store, intake.recent, clock, ids)
         evaluator = Evaluator(store, series, clock, ids, intake.publisher.settled)
