@@ -92,7 +92,8 @@ def evaluate(alarm: Alarm, points: Sequence[Datapoint], now: float) -> Verdict:
     cannot be judged keeps its state."""
     if alarm.kind != METRIC:
         return kept(alarm)
-    if alarm.comparison not in COMPARISONS or alarm.threshold is None:
+    threshold = alarm.threshold
+    if alarm.comparison not in COMPARISONS or threshold is None or not math.isfinite(threshold):
         return kept(alarm, EVALUATION_ERROR)
     evidence = _evidence(alarm, points)
     value = evidence.real[-1].value if evidence.real else None
