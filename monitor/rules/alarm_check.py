@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from monitor.model.alarm import (
     BREACHING,
@@ -62,16 +62,15 @@ def check(alarm: Alarm) -> None:
         _check_metric(alarm)
 
 
-def check_children(alarm: Alarm, names: Sequence[str]) -> None:
+def check_children(alarm: Alarm, names: Iterable[str]) -> None:
     """That the alarms of a composite alarm's rule, and its suppressor, are among the `names` there are."""
-    missing = [
-        child for child in alarm_rule.children(alarm_rule.parse(alarm.rule)) if child not in set(names)
-    ]
+    known = frozenset(names)
+    missing = [child for child in alarm_rule.children(alarm_rule.parse(alarm.rule)) if child not in known]
     if missing:
         raise invalid(
             f"Could not save the composite alarm as alarms [{', '.join(missing)}] in the alarm rule do not exist"
         )
-    if alarm.suppressor and alarm_name(alarm.suppressor) not in names:
+    if alarm.suppressor and alarm_name(alarm.suppressor) not in known:
         raise invalid(f"ActionsSuppressor {alarm.suppressor[:NAME_LIMIT]} does not exist")
 
 
