@@ -7,6 +7,7 @@ Both name the datapoints that decided, newest first. The texts follow recorded r
 from __future__ import annotations
 
 import json
+import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def data(alarm: Alarm, evidence: Evidence, now: float) -> str:
 def _shown(point: Datapoint) -> dict[str, Any]:
     found: dict[str, Any] = {"timestamp": timestamp(point.at)}
     if point.value is not None:
-        if point.samples is not None:
+        if point.samples is not None and math.isfinite(point.samples):  # JSON has no other numbers
             found["sampleCount"] = point.samples
         found["value"] = point.value
     return found

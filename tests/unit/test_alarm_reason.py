@@ -188,6 +188,14 @@ def test_the_data_leaves_out_what_is_not_known() -> None:
     ]
 
 
+@pytest.mark.parametrize("samples", [float("inf"), float("nan")])
+def test_a_sample_count_that_json_cannot_tell_is_left_out(samples: float) -> None:
+    verdict = evaluate(metric_alarm(evaluation_periods=1), points("X", samples), NOW)
+    assert verdict.state == ALARM
+    (shown,) = json.loads(verdict.reason_data)["evaluatedDatapoints"]
+    assert shown == {"timestamp": "2027-01-15T07:59:00.000+0000", "value": 20.0}
+
+
 @pytest.mark.parametrize("periods", [1, 50, 8640])
 @pytest.mark.parametrize("drawn", [-LONGEST, LONGEST])
 def test_texts_keep_within_their_limits(periods: int, drawn: float) -> None:
