@@ -51,6 +51,14 @@ def test_the_way_back_counts_what_is_not_breaching() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("needed", "minimum"), [(1, "5 datapoints"), (2, "4 datapoints"), (5, "1 datapoint")]
+)
+def test_the_way_back_needs_so_many_that_m_can_no_longer_breach(needed: int, minimum: str) -> None:
+    told = reason("0 0 0 0 0", evaluation_periods=5, datapoints_to_alarm=needed)
+    assert told.endswith(f"(minimum {minimum} for ALARM -> OK transition).")
+
+
 def test_many_datapoints_are_not_all_listed() -> None:
     told = reason("X X X X X X", evaluation_periods=6)
     assert told.startswith(
