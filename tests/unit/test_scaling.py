@@ -12,10 +12,14 @@ import pytest
 from monitor.clock import SeededIds
 from monitor.control.recent import Recent, service_dimensions
 from monitor.control.scaling import Scaling
+from monitor.model.arn import Scope
 from monitor.model.errors import AwsError
+from monitor.model.metric import MetricKey
 from monitor.model.state import Change, Put, State
 from monitor.rules import schedule
 from monitor.rules.scaling import Wish, adjusted, check_steps, cooled, largest, rounded, step_to, track
+from monitor.rules.statistics import of_values
+from monitor.series.base import Datum, Series
 from tests.scenarios.world import START, World
 
 NS = {
@@ -309,9 +313,18 @@ def test_a_custom_metric(fleet: Fleet) -> None:
         TargetTrackingScalingPolicyConfiguration=config,
     )
     for _ in range(3):
-        fleet.recent.put("App", "Jobs", {"Queue": "q"}, fleet.world.now, 25.0)
+        fleet.recent.observe(
+            [put("Jobs", "q", fleet.world.now, 20.0, 30.0), put("Jobs", "other", 0.0, 900.0)]
+        )
         fleet.minutes(None, 1)
     assert fleet.desired == 5
+    assert fleet.recent.minutes("App", "Jobs", {"Queue": "other"}, 60.0, 1) == [None], "nobody asks for it"
+
+
+def put(metric: str, queue: str, at: float, *values: float) -> Datum:
+    """What PutMetricData hands on."""
+    key = MetricKey.of("App", metric, [("Queue", queue)])
+    return Datum(Series(Scope("0", "r"), key), at, of_values(values))
 
 
 def test_a_scheduled_action_moves_the_range_once(fleet: Fleet) -> None:
