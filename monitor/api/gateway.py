@@ -32,13 +32,14 @@ from monitor.api.ecs import (
 )
 from monitor.api.events import archives, destinations, rules
 from monitor.api.events import put as put_events
-from monitor.api.logs import events, groups, streams
+from monitor.api.logs import events, groups, queries, streams
 from monitor.api.operation import OPERATIONS, Context, Outcome
 from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
 from monitor.instrument import ControlMetrics
 from monitor.logs.base import LogsError, LogStore
+from monitor.logs.queries import Queries
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.model.state import Change
@@ -76,6 +77,7 @@ FAMILIES = (
     protection,
     publish,
     put,
+    queries,
     read,
     scaling_actions,
     services,
@@ -153,6 +155,7 @@ class Gateway:
         logs: LogStore | None = None,
     ) -> None:
         self._series, self._logs = series, logs
+        self._queries = Queries(logs, clock.now) if logs is not None else None
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
         self._metrics, self._endpoint, self._tracing = metrics, endpoint, tracing
         self._waiting: set[asyncio.Future[None]] = set()
@@ -176,6 +179,11 @@ class Gateway:
                 self._waiting.discard(waiter)
             if loop.time() >= ends:
                 return
+
+    def close(self) -> None:
+        """Queries that run end."""
+        if self._queries is not None:
+            self._queries.close()
 
     async def link(self, action: str, arn: str, token: str) -> str | None:
         """A subscription's link was opened. What to say; None: there is none of it."""
@@ -237,6 +245,7 @@ class Gateway:
             series=self._series,
             past=self._store.past,
             logs=self._logs,
+            queries=self._queries,
         )
 
     async def _run(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from monitor.logs.base import LogStore
+from monitor.logs.queries import Queries
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster, ContainerInstance
@@ -65,6 +66,7 @@ class Context:
     series: SeriesStore | None = None
     past: Callable[[Past], Awaitable[list[Event]]] | None = None
     logs: LogStore | None = None
+    queries: Queries | None = None
 
     @property
     def caller_arn(self) -> str:

@@ -139,6 +139,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         try:
             return await _serve(settings, app, store, sessions, loops)
         finally:
+            gateway.close()
             await http.close()
     finally:
         await store.close()

@@ -16,6 +16,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conformance.test_ecs_api import Control, start, stop
+from tests.conftest import wait_until
 
 ARN = "arn:aws:logs:us-east-1:000000000001:log-group:"
 
@@ -292,3 +293,65 @@ def test_metrics_in_messages_become_metrics(control: Control, logs: Any, group: 
     )["Datapoints"]
     cloudwatch.close()
     assert (point["SampleCount"], point["Sum"], point["Unit"]) == (2.0, 8.0, "Milliseconds")
+
+
+def answered(logs: Any, group: str, text: str, **given: Any) -> dict[str, Any]:
+    """GetQueryResults, once the query is over."""
+    at = int(time.time())
+    where = given or {"logGroupName": group}
+    query = logs.start_query(startTime=at - 3600, endTime=at + 60, queryString=text, **where)["queryId"]
+
+    def over() -> Any:
+        found = logs.get_query_results(queryId=query)
+        return found if found["status"] not in ("Scheduled", "Running") else None
+
+    return dict(wait_until(over, "the query is over"))
+
+
+def rows(found: dict[str, Any]) -> list[dict[str, str]]:
+    return [{c["field"]: c["value"] for c in row} for row in found["results"]]
+
+
+def test_insights_queries(logs: Any, group: str) -> None:
+    for n in range(6):
+        put(
+            logs,
+            group,
+            "ab"[n % 2],
+            json.dumps({"status": 500 if n > 3 else 200, "ms": n}),
+            at=now() - 60_000 + n,
+        )
+    found = answered(logs, group, "stats count(*) as n, avg(ms) as mean by status | sort status")
+    assert found["status"] == "Complete"
+    assert rows(found) == [
+        {"status": "200", "n": "4", "mean": "1.5"},
+        {"status": "500", "n": "2", "mean": "4.5"},
+    ]
+    assert (found["statistics"]["recordsScanned"], found["statistics"]["logGroupsScanned"]) == (6.0, 1.0)
+    # As Grafana asks: by ARN, and newest first.
+    found = answered(
+        logs,
+        group,
+        "fields @timestamp, ms | filter status = 500 | limit 20",
+        logGroupIdentifiers=[f"{ARN}{group}"],
+    )
+    assert [row["ms"] for row in rows(found)] == ["5", "4"]
+    assert all(row["@ptr"] for row in rows(found))
+    (last, *_) = logs.describe_queries(logGroupName=group, status="Complete")["queries"]
+    assert last["queryString"].startswith("fields @timestamp")
+
+
+def test_queries_that_cannot_be(logs: Any, group: str) -> None:
+    given = {"startTime": 1, "endTime": 2, "queryString": "stats"}
+    with pytest.raises(logs.exceptions.MalformedQueryException):
+        logs.start_query(logGroupName=group, **given)
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.start_query(logGroupName="none", **(given | {"queryString": "fields @message"}))
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        logs.start_query(**(given | {"queryString": "fields @message"}))
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.get_query_results(queryId="none")
+    query = logs.start_query(logGroupName=group, **(given | {"queryString": "fields @message"}))["queryId"]
+    wait_until(lambda: logs.get_query_results(queryId=query)["status"] == "Complete", "the query is over")
+    with pytest.raises(logs.exceptions.InvalidParameterException, match="not currently running"):
+        logs.stop_query(queryId=query)
