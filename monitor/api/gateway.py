@@ -32,7 +32,7 @@ from monitor.api.ecs import (
 )
 from monitor.api.events import archives, destinations, rules
 from monitor.api.events import put as put_events
-from monitor.api.logs import events, groups, queries, streams
+from monitor.api.logs import events, groups, metric_filters, queries, streams
 from monitor.api.operation import OPERATIONS, Context, Outcome
 from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
@@ -73,6 +73,7 @@ FAMILIES = (
     groups,
     image,
     instances,
+    metric_filters,
     moorwatch,
     protection,
     publish,
@@ -261,6 +262,8 @@ class Gateway:
             outcome = function(context, call.params)
         if outcome.missed_events:
             self._metrics.events_missed(outcome.missed_events)
+        if outcome.check is not None:
+            await outcome.check()
         if outcome.changes:
             span.caused(outcome.changes)
             committed = self._store.commit(outcome.changes)

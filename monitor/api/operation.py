@@ -40,7 +40,8 @@ class Ids(Protocol):
 class Outcome:
     """`is_ready`: until it holds, the answer is held back, at most `wait_seconds`, and the operation asked again.
     `missed_events`: those the reader asked for too late. `work`: what has to be waited for (another store, say); its
-    result is the answer, in place of the view's."""
+    result is the answer, in place of the view's. `check`: what has to be found out there before anything is committed;
+    it raises AwsError."""
 
     view: View
     changes: tuple[Change, ...] = ()
@@ -48,6 +49,7 @@ class Outcome:
     wait_seconds: float = 0.0
     missed_events: int = 0
     work: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    check: Callable[[], Awaitable[object]] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from monitor.model.cluster import SHARED_ATTRIBUTE, Cluster, ContainerInstance
 from monitor.model.dashboard import Dashboard
 from monitor.model.delivery import Delivery
 from monitor.model.event import Event
+from monitor.model.metric_filter import MetricFilter
 from monitor.model.resources import Usage
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
 from monitor.model.rule import ApiDestination, Archive, Connection, Replay, Rule
@@ -34,7 +35,7 @@ from monitor.model.topic import Subscription, Topic
 OfService = (
     ServiceRevision | ServiceDeployment | ScalableTarget | ScalingPolicy | ScheduledAction | ScalingActivity
 )
-OfBus = Rule | Connection | ApiDestination | Archive | Replay
+OfBus = MetricFilter | Rule | Connection | ApiDestination | Archive | Replay
 Plain = (
     CapacityProvider
     | Alarm
@@ -81,6 +82,7 @@ _PLAIN: dict[type[Any], str] = {
     ApiDestination: "api_destinations",
     Archive: "archives",
     Replay: "replays",
+    MetricFilter: "metric_filters",
     Topic: "topics",
     Subscription: "subscriptions",
     ServiceRevision: "revisions",
@@ -129,6 +131,7 @@ class State:
         self.archives: dict[str, Archive] = {}
         self.replays: dict[str, Replay] = {}
         self.rules_version = 0  # grows with each change of a rule
+        self.metric_filters: dict[str, MetricFilter] = {}
         self.topics: dict[str, Topic] = {}
         self.subscriptions: dict[str, Subscription] = {}
         self.revisions: dict[str, ServiceRevision] = {}

@@ -15,6 +15,7 @@ from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.dashboard import Dashboard
 from monitor.model.delivery import Delivery
 from monitor.model.event import Event
+from monitor.model.metric_filter import MetricFilter
 from monitor.model.rollout import ServiceDeployment, ServiceRevision
 from monitor.model.rule import ApiDestination, Archive, Connection, Replay, Rule
 from monitor.model.scaling import ScalableTarget, ScalingActivity, ScalingPolicy, ScheduledAction
@@ -36,6 +37,7 @@ KINDS: dict[str, type[Any]] = {
     "api-destination": ApiDestination,
     "archive": Archive,
     "replay": Replay,
+    "metric-filter": MetricFilter,
     "topic": Topic,
     "subscription": Subscription,
     "dashboard": Dashboard,

@@ -267,6 +267,7 @@ _ORDER: dict[str, Callable[[Any], float]] = {
     "api-destination": lambda x: x.created_at,
     "archive": lambda x: x.created_at,
     "replay": lambda r: r.started_at,
+    "metric-filter": lambda f: f.created_at,
     "topic": lambda t: t.created_at,
     "subscription": lambda s: s.created_at,
     "setting": lambda _: 0.0,

@@ -355,3 +355,65 @@ def test_queries_that_cannot_be(logs: Any, group: str) -> None:
     wait_until(lambda: logs.get_query_results(queryId=query)["status"] == "Complete", "the query is over")
     with pytest.raises(logs.exceptions.InvalidParameterException, match="not currently running"):
         logs.stop_query(queryId=query)
+
+
+def test_metric_filters_count_what_comes_in(control: Control, logs: Any, group: str) -> None:
+    transformation = {
+        "metricName": "Latency",
+        "metricNamespace": "Filtered",
+        "metricValue": "$.ms",
+        "dimensions": {"Path": "$.path"},
+        "unit": "Milliseconds",
+    }
+    logs.put_metric_filter(
+        logGroupName=group,
+        filterName="slow",
+        filterPattern="{ $.ms > 100 }",
+        metricTransformations=[transformation],
+    )
+    errors = {"metricName": "Errors", "metricNamespace": "Filtered", "metricValue": "1", "defaultValue": 0.0}
+    logs.put_metric_filter(
+        logGroupName=group, filterName="errors", filterPattern="ERROR", metricTransformations=[errors]
+    )
+    at = now()
+    put(logs, group, "a", '{"ms": 150, "path": "/x"}', '{"ms": 50, "path": "/x"}', '{"ms": 250}', at=at)
+    cloudwatch = control.client("cloudwatch")
+
+    def points(metric: str, **where: str) -> list[dict[str, float]]:
+        found: list[dict[str, float]] = cloudwatch.get_metric_statistics(
+            Namespace="Filtered",
+            MetricName=metric,
+            Dimensions=[{"Name": name, "Value": value} for name, value in where.items()],
+            StartTime=at / 1000 - 120,
+            EndTime=at / 1000 + 60,
+            Period=60,
+            Statistics=["SampleCount", "Sum"],
+        )["Datapoints"]
+        return found
+
+    (slow,) = points("Latency", Path="/x")
+    assert (slow["SampleCount"], slow["Sum"]) == (1.0, 150.0)
+    (none,) = points("Errors")
+    assert (none["SampleCount"], none["Sum"]) == (1.0, 0.0)
+    cloudwatch.close()
+    found = logs.describe_metric_filters(logGroupName=group)["metricFilters"]
+    assert [f["filterName"] for f in found] == ["errors", "slow"]
+    assert found[1]["metricTransformations"] == [transformation]
+    (described,) = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+    assert described["metricFilterCount"] == 2
+    logs.delete_metric_filter(logGroupName=group, filterName="slow")
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.delete_metric_filter(logGroupName=group, filterName="slow")
+    (match,) = logs.test_metric_filter(
+        filterPattern="[ip, code = 5*]", logEventMessages=["1.2.3.4 200", "1.2.3.4 503"]
+    )["matches"]
+    assert (match["eventNumber"], match["extractedValues"]) == (2, {"$ip": "1.2.3.4", "$code": "503"})
+    with pytest.raises(logs.exceptions.ResourceNotFoundException):
+        logs.put_metric_filter(
+            logGroupName="none", filterName="lost", filterPattern="x", metricTransformations=[errors]
+        )
+    assert not logs.describe_metric_filters(logGroupName="none")["metricFilters"]
+    with pytest.raises(logs.exceptions.InvalidParameterException):
+        logs.put_metric_filter(
+            logGroupName=group, filterName="x", filterPattern="{", metricTransformations=[errors]
+        )

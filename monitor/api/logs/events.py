@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from monitor.api.logs import metric_filters
 from monitor.api.logs.asked import SERVICE, bad_token, group_name, read_token, store_of, token, working
 from monitor.api.operation import Context, Outcome, Params, operation
 from monitor.logs.base import LogEvent, Place, Reading, Resend
@@ -61,7 +62,7 @@ def put_log_events(ctx: Context, params: Params) -> Outcome:
         group, stream = params["logGroupName"], params["logStreamName"]
         # A batch of which nothing is left still has to be for a stream that is there.
         if await store.put(ctx.scope, group, stream, kept, resend):
-            await _measured(ctx, [message for _, message in kept])
+            await _measured(ctx, group, kept)
         body: dict[str, Any] = {"nextSequenceToken": "0"}
         rejected: dict[str, int] = {}
         if old:
@@ -73,10 +74,14 @@ def put_log_events(ctx: Context, params: Params) -> Outcome:
     return working(work)
 
 
-async def _measured(ctx: Context, messages: Sequence[str]) -> None:
-    """Metrics that are written in the messages (embedded metric format). The events are stored already: a metric store
-    that cannot be written costs the metrics alone."""
-    data, refused = data_of(ctx.scope, messages, ctx.now)
+async def _measured(ctx: Context, group: str, events: Sequence[tuple[int, str]]) -> None:
+    """Metrics that are written in the messages (embedded metric format), and those of the group's metric filters.
+
+    The events are stored already: a metric store that cannot be written costs the metrics alone.
+    """
+    data, refused = data_of(ctx.scope, (message for _, message in events), ctx.now)
+    filters = metric_filters.of_group(ctx.state, ctx.scope, group)
+    data += metric_filters.data_of(filters, ctx.scope, events)
     for reason, count in refused.items():
         log.warning("scope=%s embedded_metrics=%d refused: %s", ctx.scope, count, reason)
     if data and ctx.series is not None:

@@ -16,9 +16,11 @@ from monitor.api.logs.asked import (
     token,
     working,
 )
+from monitor.api.logs.metric_filters import of_group
 from monitor.api.operation import Context, Outcome, Params, operation
 from monitor.logs.base import Group
 from monitor.model.errors import ClientFault, invalid_parameter
+from monitor.model.state import Drop
 
 RETENTION_DAYS = (
     *(1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731),
@@ -48,13 +50,15 @@ def _check_tags(tags: dict[str, str]) -> None:
 
 @operation(SERVICE, "DeleteLogGroup")
 def delete_log_group(ctx: Context, params: Params) -> Outcome:
-    store = store_of(ctx)
+    """With its metric filters."""
+    store, name = store_of(ctx), params["logGroupName"]
 
     async def work() -> dict[str, Any]:
-        await store.delete_group(ctx.scope, params["logGroupName"])
+        await store.delete_group(ctx.scope, name)
         return {}
 
-    return working(work)
+    filters = tuple(Drop(f) for f in of_group(ctx.state, ctx.scope, name))
+    return replace(working(work), changes=filters)
 
 
 @operation(SERVICE, "DescribeLogGroups")
@@ -100,7 +104,7 @@ def _view(ctx: Context, group: Group) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "logGroupName": group.name,
         "creationTime": group.created,
-        "metricFilterCount": 0,
+        "metricFilterCount": len(of_group(ctx.state, ctx.scope, group.name)),
         "arn": f"{arn}:*",
         "storedBytes": max(0, group.stored_bytes),
         "logGroupClass": group.kind,
