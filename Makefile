@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp bench-exporter bench-series soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp bench-exporter bench-series bench-alarms soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -25,6 +25,7 @@ help:
 	@echo 'make bench-exporter measure sampling, scrapes and rendering beside floor and peers'
 	@echo 'make bench-services measure starts, rolling updates and the loss of a host'
 	@echo 'make bench-scheduler measure placing, reconciling, memory and the API'
+	@echo 'make bench-alarms   measure how long thousands of alarms take to be judged'
 	@echo 'make bench-series   measure the metric store beside DuckDB and VictoriaMetrics'
 	@echo 'make bench-otlp bench-exporter     measure rounds of metrics and spans by OTLP'
 	@echo 'make soak       simulate on: SEED=n is where to begin, HOURS=h how long'
@@ -99,6 +100,9 @@ bench-replace: system venv-dev
 
 bench-scheduler: venv-dev
 	$(BIN)/python -m tests.performance.bench_scheduler
+
+bench-alarms: venv-dev
+	@$(BIN)/python -m tests.performance.bench_alarms
 
 bench-series: system-tests venv-dev
 	@$(PIP) install 'duckdb>=1.1,<3' 'numpy>=1.26,<3'

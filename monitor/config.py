@@ -57,6 +57,7 @@ class Settings:
     smtp_from: str = ""
     smtp_password_file: str = ""
     hooks_dir: str = ""
+    alertmanager_url: str = ""
     statsd_port: int = 0
     statsd_window_seconds: int = 60
     otlp_port: int = 0
@@ -228,6 +229,8 @@ def _validate(s: Settings) -> None:
         _is_backend(s.metrics_backend),
         "'embedded', or the http(s) URL of a Prometheus-compatible back-end, no password in it",
     )
+    is_url = not s.alertmanager_url or s.alertmanager_url.startswith(("http://", "https://"))
+    check("alertmanager_url", is_url, "http://host:9093")
     check("smtp_url", _is_mail_url(s.smtp_url), "smtp://host or smtps://host, no password in it")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:

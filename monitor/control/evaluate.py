@@ -29,7 +29,7 @@ log = logging.getLogger("moorwatch.alarms")
 
 TICK_SECONDS = 10
 LATE_SECONDS = 7.0  # after a period's end: by then its points are published (control/publish.py)
-_AT_ONCE = 500
+_AT_ONCE = 100  # alarms judged before the loop is let go
 
 Settled = Callable[[float], Awaitable[None]]
 

@@ -21,6 +21,7 @@ from monitor.api.announce import Announcer
 from monitor.api.gateway import Authenticator, Gateway
 from monitor.clock import Clock, Ids, SystemClock, SystemIds
 from monitor.config import Settings
+from monitor.control.alertmanager import Alertmanager
 from monitor.control.bus import Bus, Router
 from monitor.control.channels import Commands, Http, Mail
 from monitor.control.deliver import Deliverer, Target
@@ -136,6 +137,9 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
             "delivery": deliverer.run(),
             "event bus": bus.run(),
         }
+        if settings.alertmanager_url:
+            told = Alertmanager(store.state, settings.alertmanager_url, http, clock)
+            loops["Alertmanager"] = told.run()
         try:
             return await _serve(settings, app, store, sessions, loops)
         finally:

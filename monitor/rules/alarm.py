@@ -98,7 +98,7 @@ def evaluate(alarm: Alarm, points: Sequence[Datapoint], now: float) -> Verdict:
     evidence = _evidence(alarm, points)
     value = evidence.real[-1].value if evidence.real else None
     state = _state(alarm, evidence)
-    if state == "":
+    if state in ("", alarm.state):  # nobody asks why nothing changed
         return replace(kept(alarm), value=value)
     return Verdict(
         state,

@@ -223,7 +223,7 @@ def test_a_verdict_has_the_newest_value() -> None:
 
 
 def test_no_datapoints_at_all_are_missing_ones() -> None:
-    verdict = evaluate(metric_alarm(), [], NOW)
+    verdict = evaluate(metric_alarm(state=OK), [], NOW)
     assert verdict.state == INSUFFICIENT_DATA
     assert verdict.reason == "Insufficient Data: 3 datapoints were unknown."
 

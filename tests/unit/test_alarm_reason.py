@@ -129,7 +129,7 @@ def test_missing_data_that_did_not_decide_is_not_told() -> None:
     ("periods", "expected"), [(1, "1 datapoint was unknown."), (3, "3 datapoints were unknown.")]
 )
 def test_insufficient_data(periods: int, expected: str) -> None:
-    told = reason("- - - - -", evaluation_periods=periods, treat_missing_data=MISSING)
+    told = reason("- - - - -", state=OK, evaluation_periods=periods, treat_missing_data=MISSING)
     assert told == f"Insufficient Data: {expected}"
 
 
@@ -187,7 +187,7 @@ def test_the_data_of_a_change() -> None:
 
 
 def test_the_data_leaves_out_what_is_not_known() -> None:
-    data = json.loads(evaluate(metric_alarm(), points("- - - - -"), NOW).reason_data)
+    data = json.loads(evaluate(metric_alarm(state=OK), points("- - - - -"), NOW).reason_data)
     assert "startDate" not in data
     assert "unit" not in data
     assert data["recentDatapoints"] == []
