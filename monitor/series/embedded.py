@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from monitor import disk
 from monitor.model.arn import Scope
 from monitor.model.metric import MetricKey
 from monitor.series import catalog, chunks
@@ -33,7 +32,6 @@ log = logging.getLogger("moorwatch.series")
 SCHEMA_VERSION = "1"
 READERS = 2
 SEAL_EVERY_SECONDS = 60.0
-_META = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
 
 Batch = tuple[Sequence[Datum], asyncio.Future[None]]
 T = TypeVar("T")
@@ -52,10 +50,9 @@ class EmbeddedStore:
         self._catalog = Catalog(db)
         self._db = db
         self._sealed_at = 0.0
-        self._facts = Facts(self._catalog.count, 0, 0, 0, _size(db), limit_bytes)
+        self._facts = Facts(self._catalog.count, 0, 0, 0, disk.size(db), limit_bytes)
         self._written = self._refused = self._dropped = 0
-        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="series-reader")
-        self._local = threading.local()
+        self._readers = disk.Readers(path, READERS, "series-reader")
         self._is_closed = False
         self._thread = threading.Thread(target=self._write_forever, name="series-writer", daemon=True)
         self._thread.start()
@@ -102,22 +99,15 @@ class EmbeddedStore:
         self._is_closed = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
-        await asyncio.to_thread(self._readers.shutdown)
+        await self._readers.close()
 
     # -- reading ------------------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def run() -> T:
-            try:
-                db = getattr(self._local, "db", None)
-                if db is None:
-                    db = self._local.db = sqlite3.connect(self.path, isolation_level=None, timeout=5)
-                    db.execute("PRAGMA query_only = ON")
-                return work(db)
-            except (sqlite3.Error, chunks.BadChunk) as error:
-                raise SeriesError(f"cannot read {self.path}: {error}") from error
-
-        return await self._loop.run_in_executor(self._readers, run)
+        try:
+            return await self._readers.run(work)
+        except (sqlite3.Error, chunks.BadChunk) as error:
+            raise SeriesError(f"cannot read {self.path}: {error}") from error
 
     # -- writer thread ------------------------------------------------------------------------------
 
@@ -136,7 +126,7 @@ class EmbeddedStore:
                     self._written,
                     self._refused,
                     self._dropped,
-                    _size(self._db),
+                    disk.size(self._db),
                     self._limit,
                 )
         finally:
@@ -197,7 +187,7 @@ class EmbeddedStore:
                     if is_over:
                         self._queue.put(None)
                         return
-            while self._limit and _size(self._db) > self._limit:
+            while self._limit and disk.size(self._db) > self._limit:
                 with self._transaction():
                     dropped = chunks.drop_oldest(self._db)
                 self._dropped += dropped
@@ -222,30 +212,10 @@ class EmbeddedStore:
             log.debug("the loop is closed: nobody is left to tell")
 
 
-def _size(db: sqlite3.Connection) -> int:
-    """Bytes in use: pages that hold nothing are used again."""
-    (pages,), (free,), (size,) = (
-        db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)
-
-
 def _open(path: Path) -> sqlite3.Connection:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        path.chmod(0o600)
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.executescript(_META + catalog.SCHEMA + chunks.SCHEMA)
-        db.execute("INSERT OR IGNORE INTO meta (name, value) VALUES ('schema', ?)", (SCHEMA_VERSION,))
-        (found,) = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
+        return disk.open_file(path, catalog.SCHEMA + chunks.SCHEMA, SCHEMA_VERSION)
     except (sqlite3.Error, OSError) as error:
         raise SeriesError(f"cannot open the metrics in {path}: {error}") from error
-    if found != SCHEMA_VERSION:
-        raise SeriesError(
-            f"{path} was written with schema {found}, this version reads {SCHEMA_VERSION}: "
-            "move it away, or run the version that wrote it"
-        )
-    return db
+    except disk.OtherSchema as error:
+        raise SeriesError(str(error)) from error
