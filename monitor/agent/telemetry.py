@@ -17,10 +17,12 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
+from exporters import host
 from exporters.exporter import Exporter
 from exporters.sample import Sample
 from monitor.agent.engine import ContainerView, Engine, EngineError, EngineInfo, EngineUnreachable
 from monitor.agent.held import Held
+from monitor.agent.host_use import HostUse
 from monitor.agent.roster import Roster
 from monitor.agent.session import Backoff, Deregistered, NetworkErrors, Session
 from monitor.agent.worker import Worker
@@ -69,6 +71,7 @@ class Window:
 class Telemetry:
     def __init__(self, exporter: Exporter, track: Track, info: EngineInfo, clock: Clock) -> None:
         self._exporter, self._track, self._info, self._clock = exporter, track, info, clock
+        self._host = HostUse()
         self._windows: dict[str, Window] = {}
         self._words: OrderedDict[str, tuple[int | None, int | None]] = OrderedDict()
         self._health = asyncio.Event()
@@ -221,7 +224,13 @@ class Telemetry:
                     session, idle=not tasks, fin=number == len(chunks) - 1, messageId=message_id
                 )
                 body = {"metadata": metadata, "timestamp": self._clock.now(), "taskMetrics": chunk}
+                if number == len(chunks) - 1:
+                    body["moorwatchInstance"] = await self._of_host()
                 await self._send(socket, session, "PublishMetricsRequest", body)
+
+    async def _of_host(self) -> dict[str, float]:
+        found = await asyncio.to_thread(host.facts, self._exporter.data_root, self._exporter.proc)
+        return self._host.told(found, self._clock.now())
 
     def _task_metrics(self, workers: Sequence[Worker]) -> list[dict[str, Any]]:
         out = []

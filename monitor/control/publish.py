@@ -8,22 +8,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from monitor.clock import Clock
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
-from monitor.model.cluster import Cluster
+from monitor.model.cluster import Cluster, ContainerInstance
 from monitor.model.service import ACTIVE
 from monitor.model.state import State
-from monitor.model.task import RUNNING, Task
-from monitor.rules.published import ClusterUse, Published, ServiceCounts, TaskUse, of_ecs, of_insights
+from monitor.model.task import RUNNING, UNHEALTHY, Task
+from monitor.rules.published import (
+    ClusterUse,
+    ContainerUse,
+    Published,
+    ServiceCounts,
+    TaskUse,
+    of_ecs,
+    of_insights,
+)
+from monitor.rules.published_enhanced import InstanceUse, of_enhanced, of_instances
 from monitor.series.base import Datum, Series, SeriesError, SeriesStore
 
 log = logging.getLogger("moorwatch.publish")
 
+MIB = 1024 * 1024
+AT_ONCE = 500  # tasks looked at before the loop is let go
+HOST_FIGURES = ("cpuPercent", "memoryBytes", "filesystemPercent", "networkBytesPerSecond")
 MINUTE, LATE_SECONDS, PATIENCE_SECONDS = 60, 5.0, 15.0
 
 
@@ -43,6 +55,10 @@ class _Told:
 
     means: dict[str, _Mean] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
+    restarts: float | None = None  # of one with a restart policy
+
+
+Hosts = Mapping[str, _Mean]
 
 
 class Publisher:
@@ -50,12 +66,21 @@ class Publisher:
         self._state, self._series, self._clock = state, series, clock
         self._published = 0  # the newest minute that is
         self._news = asyncio.Event()
+        self._hosts: dict[int, dict[str, dict[str, _Mean]]] = {}  # minute → instance → figure
         self._told: dict[int, dict[str, dict[str, _Told]]] = {}  # minute → task → container
         self._counters: dict[tuple[str, str, str], float] = {}  # (task, container, counter) → a minute ago
 
     def telemetry(self, instance_arn: str, message: Mapping[str, Any]) -> None:
         """A PublishMetricsRequest."""
         minute = int(self._clock.now() // MINUTE)
+        host = message.get("moorwatchInstance")
+        if isinstance(host, Mapping):
+            means = self._hosts.setdefault(minute, {}).setdefault(instance_arn, {})
+            for name in HOST_FIGURES:
+                (value,) = _numbers(host, name)
+                if value is not None:
+                    mean = means.setdefault(name, _Mean())
+                    mean.total, mean.count = mean.total + value, mean.count + 1
         for entry in message.get("taskMetrics") or ():
             task = self._state.tasks.get(str(entry.get("taskArn", "")))
             if task is None or task.instance_arn != instance_arn:
@@ -91,24 +116,28 @@ class Publisher:
     async def publish(self, minute: int) -> None:
         """Raises SeriesError."""
         told = {t: c for m in sorted(self._told) if m <= minute for t, c in self._told.pop(m).items()}
+        hosts = {i: f for m in sorted(self._hosts) if m <= minute for i, f in self._hosts.pop(m).items()}
         uses: dict[str, list[TaskUse]] = {}
-        for arn, containers in told.items():
+        for number, (arn, containers) in enumerate(told.items()):
+            if number % AT_ONCE == 0:
+                await asyncio.sleep(0)  # at thousands of tasks others have to get a turn
             task = self._state.tasks.get(arn)
             if task is not None and (use := self._use(task, containers)) is not None:
                 uses.setdefault(task.cluster_arn, []).append(use)
         living = {key for key in self._counters if key[0] in told}
         self._counters = {key: value for key, value in self._counters.items() if key in living}
         data: list[Datum] = []
-        for cluster in self._state.clusters.values():
-            if cluster.status == "ACTIVE":
-                scope = arns.scope_of(cluster.arn)
-                published = self._of(cluster, uses.get(cluster.arn, []))
-                data += [_datum(scope, minute, one) for one in published]
+        for cluster in [c for c in self._state.clusters.values() if c.status == "ACTIVE"]:
+            computed = self._of(cluster, minute, uses.get(cluster.arn, []), hosts)
+            data += await asyncio.to_thread(computed)
         if data:
             await self._series.append(data)
 
-    def _of(self, cluster: Cluster, uses: list[TaskUse]) -> list[Published]:
-        state = self._state
+    def _of(
+        self, cluster: Cluster, minute: int, uses: list[TaskUse], hosts: Mapping[str, Hosts]
+    ) -> Callable[[], list[Datum]]:
+        """What is read off the state is read now; what is computed of it is a thread's work."""
+        state, scope = self._state, arns.scope_of(cluster.arn)
         instances = [i for i in state.instances_of(cluster.arn) if i.status in ("ACTIVE", "DRAINING")]
         running = [t for t in state.live_tasks_of(cluster.arn) if t.last == RUNNING and not t.standby]
         services = [s for s in state.services_of(cluster.arn) if s.status == ACTIVE]
@@ -122,10 +151,39 @@ class Publisher:
             len(running),
             len(services),
         )
-        published = of_ecs(whole, uses)
-        if _has_insights(cluster):
-            published += of_insights(whole, [self._counts(cluster, s.arn) for s in services], uses)
-        return published
+        insights = _insights(cluster)
+        counts = [self._counts(cluster, s.arn) for s in services] if insights != "disabled" else []
+        own = [self._instance(cluster, i, hosts.get(i.arn, {})) for i in instances]
+
+        def compute() -> list[Datum]:
+            published = of_ecs(whole, uses)
+            if insights != "disabled":
+                published += of_insights(whole, counts, uses) + of_instances(cluster.name, own)
+            if insights == "enhanced":
+                published += of_enhanced(cluster.name, uses)
+            return [_datum(scope, minute, one) for one in published]
+
+        return compute
+
+    def _instance(self, cluster: Cluster, i: ContainerInstance, told: Hosts) -> InstanceUse:
+        usage, cpu = self._state.usage_of(i.arn), i.resources.cpu
+        figures = {name: mean.value for name, mean in told.items()}
+        percent = figures.get("cpuPercent")
+        running = sum(t.last == RUNNING and not t.standby for t in self._state.live_tasks_on(i.arn))
+        return InstanceUse(
+            cluster.name,
+            arns.short(i.arn),
+            i.external_id or arns.short(i.arn),
+            cpu,
+            usage.cpu,
+            i.resources.memory * MIB,
+            usage.memory * MIB,
+            running,
+            None if percent is None else percent / 100 * cpu,
+            figures.get("memoryBytes"),
+            figures.get("filesystemPercent"),
+            figures.get("networkBytesPerSecond"),
+        )
 
     def _counts(self, cluster: Cluster, service_arn: str) -> ServiceCounts:
         service = self._state.services[service_arn]
@@ -149,6 +207,7 @@ class Publisher:
         if instance is None or cpu is None or memory is None:
             return None
         name, _, _ = arns.short(task.definition_arn).partition(":")
+        own = self._containers(task, containers, instance)
         return TaskUse(
             arns.short(task.cluster_arn),
             arns.short(task.service_arn) if task.service_arn else "",
@@ -159,20 +218,47 @@ class Publisher:
             task.needs.memory,
             _sum(c.means["received"].value for c in containers.values() if "received" in c.means),
             _sum(c.means["sent"].value for c in containers.values() if "sent" in c.means),
-            self._grown(task.arn, containers, "read"),
-            self._grown(task.arn, containers, "written"),
+            _sum(c.read for c in own),
+            _sum(c.written for c in own),
+            arns.short(task.arn),
+            tuple(own),
         )
 
-    def _grown(self, task: str, containers: Mapping[str, _Told], counter: str) -> float | None:
-        """What the containers' counter grew by since the minute before; one that went back began anew."""
-        found: list[float] = []
+    def _containers(
+        self, task: Task, containers: Mapping[str, _Told], instance: ContainerInstance
+    ) -> list[ContainerUse]:
+        definition = self._state.definitions.get(task.definition_arn)
+        defined = {c.name: c for c in definition.containers} if definition else {}
+        seen = {c.name: c for c in task.containers}
+        out = []
         for name, told in containers.items():
-            if counter not in told.counters:
-                continue
-            now, before = told.counters[counter], self._counters.get((task, name, counter), 0.0)
-            self._counters[task, name, counter] = now
-            found.append(now - before if now >= before else now)
-        return sum(found) if found else None
+            means = {figure: mean.value for figure, mean in told.means.items()}
+            cpu, memory, own = means.get("cpu"), means.get("memory"), defined.get(name)
+            checked = seen.get(name) if own is not None and own.has_health_check else None
+            out.append(
+                ContainerUse(
+                    name,
+                    (cpu or 0.0) / 100 * instance.resources.cpu,
+                    memory or 0.0,
+                    float(own.cpu) if own else 0.0,
+                    float(own.memory_reservation or own.memory) if own else 0.0,
+                    means.get("received"),
+                    means.get("sent"),
+                    self._grown(task.arn, name, told, "read"),
+                    self._grown(task.arn, name, told, "written"),
+                    told.restarts,
+                    None if checked is None else float(checked.health == UNHEALTHY),
+                )
+            )
+        return out
+
+    def _grown(self, task: str, name: str, told: _Told, counter: str) -> float | None:
+        """What the container's counter grew by since the minute before; one that went back began anew."""
+        if counter not in told.counters:
+            return None
+        now, before = told.counters[counter], self._counters.get((task, name, counter), 0.0)
+        self._counters[task, name, counter] = now
+        return now - before if now >= before else now
 
 
 _SETS = (
@@ -197,6 +283,9 @@ def _add(told: _Told, container: Mapping[str, Any]) -> None:
         (highest,) = _numbers(storage.get(inner) if isinstance(storage, Mapping) else None, "max")
         if highest is not None:
             told.counters[name] = highest
+    (restarts,) = _numbers(container.get("restartStatsSet"), "restartCount")
+    if restarts is not None:
+        told.restarts = (told.restarts or 0.0) + restarts
 
 
 def _numbers(stats: object, *names: str) -> tuple[float | None, ...]:
@@ -213,9 +302,10 @@ def _sum(values: Iterable[float | None]) -> float | None:
     return sum(found) if found else None
 
 
-def _has_insights(cluster: Cluster) -> bool:
+def _insights(cluster: Cluster) -> str:
+    """disabled, enabled or enhanced."""
     settings = {s["name"]: s["value"] for s in cluster.config.get("settings") or ()}
-    return settings.get("containerInsights") in ("enabled", "enhanced")
+    return str(settings.get("containerInsights", "disabled"))
 
 
 def _datum(scope: Scope, minute: int, published: Published) -> Datum:

@@ -18,6 +18,24 @@ Published = tuple[MetricKey, str, StatisticSet]  # with the unit
 
 
 @dataclass(frozen=True, slots=True)
+class ContainerUse:
+    """One container in one minute, in the task's units. `restarts`: in the minute, of one with a restart policy;
+    `unhealthy`: 1 or 0, of one with a health check."""
+
+    name: str
+    cpu: float
+    memory: float
+    cpu_reserved: float
+    memory_reserved: float
+    received: float | None = None
+    sent: float | None = None
+    read: float | None = None
+    written: float | None = None
+    restarts: float | None = None
+    unhealthy: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TaskUse:
     """One task in one minute. CPU in units (1,024 are a core), memory in MiB; None: not told. `service` is "" for a
     task of none."""
@@ -33,6 +51,8 @@ class TaskUse:
     sent: float | None = None
     read: float | None = None  # bytes in the minute
     written: float | None = None
+    id: str = ""
+    containers: tuple[ContainerUse, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +89,16 @@ def of_ecs(cluster: ClusterUse, tasks: Sequence[TaskUse]) -> list[Published]:
         ("Memory", sum(t.memory for t in tasks), cluster.reserved_memory, cluster.memory),
     ):
         if whole > 0:
-            out.append(_one(ECS, f"{name}Reservation", where, "Percent", [100 * reserved / whole]))
-            out.append(_one(ECS, f"{name}Utilization", where, "Percent", [100 * used / whole]))
-    for service, mine in _by(tasks, lambda t: t.service).items():
+            out.append(one(ECS, f"{name}Reservation", where, "Percent", [100 * reserved / whole]))
+            out.append(one(ECS, f"{name}Utilization", where, "Percent", [100 * used / whole]))
+    for service, mine in by(tasks, lambda t: t.service).items():
         if not service:
             continue
         whom = {**where, "ServiceName": service}
         cpu = [100 * t.cpu / t.cpu_reserved for t in mine if t.cpu_reserved > 0]
         memory = [100 * t.memory / t.memory_reserved for t in mine if t.memory_reserved > 0]
-        out += _some(ECS, "CPUUtilization", whom, "Percent", cpu)
-        out += _some(ECS, "MemoryUtilization", whom, "Percent", memory)
+        out += some(ECS, "CPUUtilization", whom, "Percent", cpu)
+        out += some(ECS, "MemoryUtilization", whom, "Percent", memory)
     return out
 
 
@@ -88,7 +108,7 @@ def of_insights(
     """Standard Container Insights of one cluster."""
     where = {"ClusterName": cluster.name}
     out = [
-        _one(INSIGHTS, name, where, "Count", [float(count)])
+        one(INSIGHTS, name, where, "Count", [float(count)])
         for name, count in (
             ("ContainerInstanceCount", cluster.instances),
             ("TaskCount", cluster.tasks),
@@ -98,7 +118,7 @@ def of_insights(
     for s in services:
         whom = {**where, "ServiceName": s.name}
         out += [
-            _one(INSIGHTS, name, whom, "Count", [float(count)])
+            one(INSIGHTS, name, whom, "Count", [float(count)])
             for name, count in (
                 ("DesiredTaskCount", s.desired),
                 ("RunningTaskCount", s.running),
@@ -107,16 +127,16 @@ def of_insights(
                 ("TaskSetCount", s.task_sets),
             )
         ]
-    out += _of_tasks(where, tasks)
-    for service, mine in _by(tasks, lambda t: t.service).items():
+    out += standard_of_tasks(where, tasks)
+    for service, mine in by(tasks, lambda t: t.service).items():
         if service:
-            out += _of_tasks({**where, "ServiceName": service}, mine)
-    for family, mine in _by(tasks, lambda t: t.family).items():
-        out += _of_tasks({**where, "TaskDefinitionFamily": family}, mine)
+            out += standard_of_tasks({**where, "ServiceName": service}, mine)
+    for family, mine in by(tasks, lambda t: t.family).items():
+        out += standard_of_tasks({**where, "TaskDefinitionFamily": family}, mine)
     return out
 
 
-def _of_tasks(where: Mapping[str, str], tasks: Sequence[TaskUse]) -> list[Published]:
+def standard_of_tasks(where: Mapping[str, str], tasks: Sequence[TaskUse]) -> list[Published]:
     columns: tuple[tuple[str, str, list[float | None]], ...] = (
         ("CpuUtilized", "None", [t.cpu for t in tasks]),
         ("CpuReserved", "None", [t.cpu_reserved for t in tasks]),
@@ -129,25 +149,23 @@ def _of_tasks(where: Mapping[str, str], tasks: Sequence[TaskUse]) -> list[Publis
     )
     out: list[Published] = []
     for name, unit, values in columns:
-        out += _some(INSIGHTS, name, where, unit, [v for v in values if v is not None])
+        out += some(INSIGHTS, name, where, unit, [v for v in values if v is not None])
     return out
 
 
-def _by(tasks: Iterable[TaskUse], key: Callable[[TaskUse], str]) -> dict[str, list[TaskUse]]:
+def by(tasks: Iterable[TaskUse], key: Callable[[TaskUse], str]) -> dict[str, list[TaskUse]]:
     found: dict[str, list[TaskUse]] = {}
     for task in tasks:
         found.setdefault(key(task), []).append(task)
     return found
 
 
-def _some(
+def some(
     namespace: str, name: str, where: Mapping[str, str], unit: str, values: Sequence[float]
 ) -> list[Published]:
     """Nothing, not 0, where nothing runs."""
-    return [_one(namespace, name, where, unit, values)] if values else []
+    return [one(namespace, name, where, unit, values)] if values else []
 
 
-def _one(
-    namespace: str, name: str, where: Mapping[str, str], unit: str, values: Sequence[float]
-) -> Published:
+def one(namespace: str, name: str, where: Mapping[str, str], unit: str, values: Sequence[float]) -> Published:
     return MetricKey.of(namespace, name, where), unit, of_values(values)
