@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 
@@ -28,6 +29,7 @@ from monitor.wire.http import Request
 log = logging.getLogger("moorwatch.web")
 
 MOST_HEADER = 2000
+LINGER_SECONDS, LINGER_BYTES = 3.0, 32 * 1024 * 1024
 WELCOME = """Moorwatch control plane: the Amazon ECS API on this machine.
 
 Point a client at it:  eval "$(moorwatch env)"  then  aws ecs list-services
@@ -174,19 +176,30 @@ async def _refuse(websocket: WebSocket, status: int, body: dict[str, str]) -> No
 
 
 async def _bounded_body(request: HttpRequest, most: int) -> bytes | None:
-    """The body, or None when it is larger than we read."""
+    """The body, or None when it is larger than we keep.
+
+    The rest of one that is too large is read and thrown away, within bounds: a client that is still sending when the
+    connection is closed never gets to see the refusal.
+    """
     length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > most:
-        return None
-    body = bytearray()
+    is_kept = not (length.isdecimal() and int(length) > most)
+    body, seen = bytearray(), 0
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > most:
-                return None
+        async with asyncio.timeout(None if is_kept else LINGER_SECONDS) as limit:
+            async for chunk in request.stream():
+                seen += len(chunk)
+                if is_kept:
+                    body += chunk
+                if is_kept and len(body) > most:
+                    is_kept, body = False, bytearray()
+                    limit.reschedule(asyncio.get_running_loop().time() + LINGER_SECONDS)
+                if seen > LINGER_BYTES:
+                    break
     except ClientDisconnect:
         return b""
-    return bytes(body)
+    except TimeoutError:
+        return None
+    return bytes(body) if is_kept else None
 
 
 def _raw(request: HttpRequest | WebSocket, body: bytes) -> Request:

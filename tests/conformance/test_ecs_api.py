@@ -208,8 +208,9 @@ def test_the_other_operations_say_that_they_are_not_there(control: Control, name
     assert name in answer["message"]
 
 
-def test_a_body_beyond_the_limit_is_refused_unread(control: Control) -> None:
-    status, answer = control.post(b" " * (1024 * 1024 + 1), f"{ECS}.ListClusters")
+@pytest.mark.parametrize("more", [1, 8 * 1024 * 1024])
+def test_a_body_beyond_the_limit_is_refused_and_the_client_hears_of_it(control: Control, more: int) -> None:
+    status, answer = control.post(b" " * (1024 * 1024 + more), f"{ECS}.ListClusters")
     assert (status, answer["__type"]) == (413, "RequestEntityTooLarge")
 
 
