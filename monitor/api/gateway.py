@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
 from monitor.api.cloudwatch import alarm_put, alarm_read, alarm_set, dashboards, data, image, put, read
@@ -32,14 +33,15 @@ from monitor.api.ecs import (
 )
 from monitor.api.events import archives, destinations, rules
 from monitor.api.events import put as put_events
-from monitor.api.logs import events, groups, metric_filters, queries, streams
-from monitor.api.operation import OPERATIONS, Context, Outcome
+from monitor.api.logs import events, groups, live_tail, metric_filters, queries, streams
+from monitor.api.operation import OPERATIONS, Context, Outcome, Stream
 from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
 from monitor.config import LOOPBACK
 from monitor.instrument import ControlMetrics
 from monitor.logs.base import LogsError, LogStore
 from monitor.logs.queries import Queries
+from monitor.logs.tails import Tails
 from monitor.model.arn import Scope
 from monitor.model.errors import AwsError, ClientFault, ServerFault
 from monitor.model.state import Change
@@ -73,6 +75,7 @@ FAMILIES = (
     groups,
     image,
     instances,
+    live_tail,
     metric_filters,
     moorwatch,
     protection,
@@ -157,6 +160,7 @@ class Gateway:
     ) -> None:
         self._series, self._logs = series, logs
         self._queries = Queries(logs, clock.now) if logs is not None else None
+        self._tails = Tails(logs) if logs is not None else None
         self._store, self._authenticator, self._clock, self._ids = store, authenticator, clock, ids
         self._metrics, self._endpoint, self._tracing = metrics, endpoint, tracing
         self._waiting: set[asyncio.Future[None]] = set()
@@ -182,9 +186,11 @@ class Gateway:
                 return
 
     def close(self) -> None:
-        """Queries that run end."""
+        """Queries that run end, and answers that go on."""
         if self._queries is not None:
             self._queries.close()
+        if self._tails is not None:
+            self._tails.close()
 
     async def link(self, action: str, arn: str, token: str) -> str | None:
         """A subscription's link was opened. What to say; None: there is none of it."""
@@ -208,6 +214,8 @@ class Gateway:
             name = call.operation
             span.parsed(call.service, name, call.request_id)
             body = await self._run(call, caller, request, span)
+            if isinstance(body, Stream):
+                return dispatch.render_stream(call, body.events)
             return dispatch.render(call, body)
         except AwsError as error:
             code, problem = str(error.status), error.code
@@ -247,11 +255,12 @@ class Gateway:
             past=self._store.past,
             logs=self._logs,
             queries=self._queries,
+            tails=self._tails,
         )
 
     async def _run(
         self, call: dispatch.Call, caller: Caller, request: Request, span: RequestSpan
-    ) -> dict[str, object]:
+    ) -> dict[str, Any] | Stream:
         function = OPERATIONS.get((call.service, call.operation))
         if function is None:
             raise refused.refusal(call.service, call.operation)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from monitor.logs.base import LogStore
 from monitor.logs.queries import Queries
+from monitor.logs.tails import Tails
 from monitor.model import arn as arns
 from monitor.model.arn import Scope
 from monitor.model.cluster import Cluster, ContainerInstance
@@ -28,12 +29,20 @@ from monitor.store.base import Past
 
 Params = Mapping[str, Any]
 View = Callable[[State], dict[str, Any]]
+Told = tuple[str, dict[str, Any]]  # an event of a stream: its kind, and what it says
 
 
 class Ids(Protocol):
     def hex(self) -> str: ...
     def digits(self) -> str: ...
     def uuid(self) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer that goes on for as long as `events` does, or the caller."""
+
+    events: AsyncIterator[Told]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +57,7 @@ class Outcome:
     is_ready: Callable[[State], bool] | None = None
     wait_seconds: float = 0.0
     missed_events: int = 0
-    work: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    work: Callable[[], Awaitable[dict[str, Any] | Stream]] | None = None
     check: Callable[[], Awaitable[object]] | None = None
 
 
@@ -69,6 +78,7 @@ class Context:
     past: Callable[[Past], Awaitable[list[Event]]] | None = None
     logs: LogStore | None = None
     queries: Queries | None = None
+    tails: Tails | None = None
 
     @property
     def caller_arn(self) -> str:

@@ -141,7 +141,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
             told = Alertmanager(store.state, settings.alertmanager_url, http, clock)
             loops["Alertmanager"] = told.run()
         try:
-            return await _serve(settings, app, store, sessions, loops)
+            return await _serve(settings, app, store, sessions, gateway, loops)
         finally:
             gateway.close()
             await http.close()
@@ -183,6 +183,7 @@ async def _serve(
     app: object,
     store: SqliteStore,
     sessions: Sessions,
+    gateway: Gateway,
     loops: Mapping[str, Coroutine[Any, Any, None]],
 ) -> int:
     config = uvicorn.Config(
@@ -229,6 +230,7 @@ async def _serve(
     for task in (*running.values(), stopping):
         task.cancel()
     await sessions.close()
+    gateway.close()  # an answer that goes on would be waited for
     server.should_exit = True
     await asyncio.gather(serving, stopping, *running.values(), return_exceptions=True)
     return code

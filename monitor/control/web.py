@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import AsyncIterator
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HttpRequest
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.responses import Response as HttpResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -24,7 +25,7 @@ from monitor.model.errors import AwsError
 from monitor.model.state import State
 from monitor.wire import agent as wire
 from monitor.wire import bodies, dispatch
-from monitor.wire.http import Request
+from monitor.wire.http import Request, Response
 
 log = logging.getLogger("moorwatch.web")
 
@@ -80,6 +81,8 @@ def application(
             refusal = dispatch.render_error(None, bodies.too_large(most), _raw(request, b""))
             return HttpResponse(refusal.body, status_code=refusal.status, headers=dict(refusal.headers))
         answer = await gateway.handle(_raw(request, body))
+        if answer.stream is not None:
+            return StreamingResponse(_whole(answer), answer.status, dict(answer.headers))
         return HttpResponse(answer.body, status_code=answer.status, headers=dict(answer.headers))
 
     async def welcome(request: HttpRequest) -> HttpResponse:
@@ -168,6 +171,13 @@ async def _telemetry(channel: WebSocketChannel, instance_arn: str, intake: Intak
             await intake.instance_status(instance_arn, message)
         if kind in answers:
             await channel.send(wire.encode(answers[kind], {}))
+
+
+async def _whole(answer: Response) -> AsyncIterator[bytes]:
+    yield answer.body
+    if answer.stream is not None:
+        async for part in answer.stream:
+            yield part
 
 
 async def _refuse(websocket: WebSocket, status: int, body: dict[str, str]) -> None:

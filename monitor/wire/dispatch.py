@@ -10,13 +10,13 @@ from __future__ import annotations
 import json
 import re
 import uuid
-from collections.abc import Mapping, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from monitor.model.errors import AwsError, ClientFault
-from monitor.wire import answers, bodies, cbor, faults, models, query, shapes, sigv4
+from monitor.wire import answers, bodies, cbor, eventstream, faults, models, query, shapes, sigv4
 from monitor.wire.http import Request, Response
 
 MOORWATCH = "moorwatch"
@@ -176,6 +176,18 @@ def render(call: Call, body: Mapping[str, Any]) -> Response:
         case Protocol.JSON:
             kind = models.json_type(call.service)
             return Response(200, _dump(encoded), {**headers, "content-type": kind})
+
+
+def render_stream(call: Call, told: AsyncIterator[tuple[str, Mapping[str, Any]]]) -> Response:
+    """An answer by events, each (kind, body)."""
+    operation = models.operation(call.service, call.operation)
+
+    async def encoded() -> AsyncIterator[bytes]:
+        async for kind, body in told:
+            yield eventstream.event(operation, kind, body)
+
+    headers = {"x-amzn-RequestId": call.request_id, "content-type": eventstream.CONTENT_TYPE}
+    return Response(200, eventstream.initial_response(operation, {}), headers, encoded())
 
 
 def render_error(call: Call | None, error: AwsError, request: Request) -> Response:

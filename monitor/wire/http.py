@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -21,6 +21,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
+    """`stream`: what follows on `body`, by and by."""
+
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: AsyncIterator[bytes] | None = None

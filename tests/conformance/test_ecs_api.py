@@ -34,13 +34,16 @@ class Control:
     process: subprocess.Popen[bytes]
     state: Path
 
-    def client(self, service: str = "ecs", key: str = "", secret: str = "", region: str = "us-east-1") -> Any:
+    def client(
+        self, service: str = "ecs", key: str = "", secret: str = "", region: str = "us-east-1", **more: Any
+    ) -> Any:
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name=region,
             aws_access_key_id=key or self.key.access_key_id,
             aws_secret_access_key=secret or self.key.secret_access_key,
+            **more,
         )
 
     def post(self, body: bytes, target: str, **headers: str) -> tuple[int, dict[str, Any]]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.conformance.test_ecs_api import Control, start, stop
@@ -417,3 +418,85 @@ def test_metric_filters_count_what_comes_in(control: Control, logs: Any, group: 
         logs.put_metric_filter(
             logGroupName=group, filterName="x", filterPattern="{", metricTransformations=[errors]
         )
+
+
+def without_prefix(control: Control) -> Any:
+    """A client that asks the endpoint by its own name: others would ask for `stream-127.0.0.1`."""
+    return control.client("logs", config=Config(inject_host_prefix=False))
+
+
+def test_a_live_tail_tells_what_comes(control: Control, logs: Any, group: str) -> None:
+    put(logs, group, "a", "before: not told")
+    client = without_prefix(control)
+    arn = f"{ARN}{group}"
+    stream = client.start_live_tail(logGroupIdentifiers=[arn], logEventFilterPattern="ERROR -b")[
+        "responseStream"
+    ]
+    events = iter(stream)
+    start = next(events)["sessionStart"]
+    assert (start["logGroupIdentifiers"], start["logEventFilterPattern"]) == ([arn], "ERROR -b")
+    assert start["sessionId"]
+    at = now()
+    put(logs, group, "b", "ERROR 2", "fine", at=at + 1)
+    put(logs, group, "a", "ERROR 1", at=at)
+    found: list[dict[str, Any]] = []
+    while len(found) < 2:
+        update = next(events)["sessionUpdate"]
+        assert update["sessionMetadata"] == {"sampled": False}
+        found += update["sessionResults"]
+    stream.close()
+    client.close()
+    assert {(e["logStreamName"], e["message"], e["timestamp"]) for e in found} == {
+        ("a", "ERROR 1", at),
+        ("b", "ERROR 2", at + 1),
+    }
+    assert found[0]["logGroupIdentifier"] == arn
+    assert abs(found[0]["ingestionTime"] - at) < 60_000
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"logGroupIdentifiers": [f"{ARN}none"]}, "ResourceNotFoundException"),
+        ({"logGroupIdentifiers": [f"{ARN}none:*"]}, "InvalidParameterException"),
+        (
+            {"logGroupIdentifiers": [f"{ARN}a", f"{ARN}b"], "logStreamNames": ["s"]},
+            "InvalidParameterException",
+        ),
+        (
+            {"logGroupIdentifiers": [f"{ARN}a"], "logStreamNames": ["s"], "logStreamNamePrefixes": ["s"]},
+            "InvalidParameterException",
+        ),
+        ({"logGroupIdentifiers": [f"{ARN}a"], "logEventFilterPattern": "{ $.a"}, "InvalidParameterException"),
+    ],
+)
+def test_live_tails_that_cannot_be(control: Control, given: dict[str, Any], code: str) -> None:
+    client = without_prefix(control)
+    with pytest.raises(ClientError) as caught:
+        client.start_live_tail(**given)
+    client.close()
+    assert caught.value.response["Error"]["Code"] == code
+
+
+def test_sessions_are_bounded_and_end_with_their_clients_and_the_server(tmp_path: Path) -> None:
+    control = start(tmp_path)
+    client = without_prefix(control)
+    client.create_log_group(logGroupName="g")
+    wanted = {"logGroupIdentifiers": [f"{ARN}g"]}
+    streams = []
+    for _ in range(15):
+        streams.append(client.start_live_tail(**wanted)["responseStream"])
+        assert "sessionStart" in next(iter(streams[-1]))
+    with pytest.raises(client.exceptions.LimitExceededException):
+        client.start_live_tail(**wanted)
+    streams.pop().close()
+
+    def has_room() -> Any:
+        with contextlib.suppress(client.exceptions.LimitExceededException):
+            return client.start_live_tail(**wanted)["responseStream"]
+
+    streams.append(wait_until(has_room, "the session that was closed makes room"))
+    stop(control)  # the server does not wait for its listeners
+    for stream in streams:
+        stream.close()
+    client.close()

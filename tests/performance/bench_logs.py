@@ -92,7 +92,11 @@ async def opened(path: Path, streams: int) -> EmbeddedLogs:
 
 
 def size_of(path: Path) -> int:
-    return sum(found.stat().st_size for found in path.parent.glob(f"{path.name}*"))
+    return sum(
+        found.stat().st_size
+        for found in path.parent.glob(f"{path.name}*")
+        if found.name in (path.name, f"{path.name}-wal")
+    )
 
 
 async def ingest(folder: Path, lines: int) -> Figures:

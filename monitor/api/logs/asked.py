@@ -74,9 +74,9 @@ def working(work: Callable[[], Awaitable[dict[str, Any]]], what: str = "group") 
         try:
             return await work()
         except NoGroup as error:
-            raise _missing("group") from error
+            raise missing("group") from error
         except NoStream as error:
-            raise _missing("stream") from error
+            raise missing("stream") from error
         except Exists as error:
             text = f"The specified log {what} already exists"
             raise ClientFault("ResourceAlreadyExistsException", text) from error
@@ -84,7 +84,7 @@ def working(work: Callable[[], Awaitable[dict[str, Any]]], what: str = "group") 
     return awaited(told)
 
 
-def _missing(what: str) -> ClientFault:
+def missing(what: str) -> ClientFault:
     return ClientFault("ResourceNotFoundException", f"The specified log {what} does not exist.")
 
 
