@@ -248,6 +248,8 @@ def client_environment(session: Session) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
         "AWS_REGION": settings.region,
         "AWS_DEFAULT_REGION": settings.region,
+        # Else `aws logs start-live-tail` asks for the host `stream-127.0.0.1`.
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
     }
     if session.own_docker:
         variables["DOCKER_HOST"] = session.own_docker

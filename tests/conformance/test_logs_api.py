@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -267,7 +269,15 @@ def test_what_is_acknowledged_survives_a_kill(tmp_path: Path) -> None:
     logs = control.client("logs")
     assert messages(logs.filter_log_events(logGroupName="g")["events"]) == ["kept"]
     logs.close()
+    # With somebody who listens on: the end does not wait for that.
+    client = without_prefix(control)
+    stream = client.start_live_tail(logGroupIdentifiers=[f"{ARN}g"])["responseStream"]
+    events = iter(stream)
+    assert "sessionStart" in next(events)
     stop(control)
+    assert all("sessionUpdate" in event for event in events)  # and a proper end of the stream
+    stream.close()
+    client.close()
 
 
 def test_metrics_in_messages_become_metrics(control: Control, logs: Any, group: str) -> None:
@@ -420,9 +430,9 @@ def test_metric_filters_count_what_comes_in(control: Control, logs: Any, group: 
         )
 
 
-def without_prefix(control: Control) -> Any:
+def without_prefix(control: Control, **more: Any) -> Any:
     """A client that asks the endpoint by its own name: others would ask for `stream-127.0.0.1`."""
-    return control.client("logs", config=Config(inject_host_prefix=False))
+    return control.client("logs", config=Config(inject_host_prefix=False, **more))
 
 
 def test_a_live_tail_tells_what_comes(control: Control, logs: Any, group: str) -> None:
@@ -478,15 +488,12 @@ def test_live_tails_that_cannot_be(control: Control, given: dict[str, Any], code
     assert caught.value.response["Error"]["Code"] == code
 
 
-def test_sessions_are_bounded_and_end_with_their_clients_and_the_server(tmp_path: Path) -> None:
-    control = start(tmp_path)
-    client = without_prefix(control)
-    client.create_log_group(logGroupName="g")
-    wanted = {"logGroupIdentifiers": [f"{ARN}g"]}
-    streams = []
-    for _ in range(15):
-        streams.append(client.start_live_tail(**wanted)["responseStream"])
-        assert "sessionStart" in next(iter(streams[-1]))
+def test_sessions_are_bounded(control: Control, logs: Any, group: str) -> None:
+    client = without_prefix(control, max_pool_connections=20)
+    wanted = {"logGroupIdentifiers": [f"{ARN}{group}"]}
+    streams = [client.start_live_tail(**wanted)["responseStream"] for _ in range(15)]
+    for stream in streams:
+        assert "sessionStart" in next(iter(stream))
     with pytest.raises(client.exceptions.LimitExceededException):
         client.start_live_tail(**wanted)
     streams.pop().close()
@@ -496,7 +503,35 @@ def test_sessions_are_bounded_and_end_with_their_clients_and_the_server(tmp_path
             return client.start_live_tail(**wanted)["responseStream"]
 
     streams.append(wait_until(has_room, "the session that was closed makes room"))
-    stop(control)  # the server does not wait for its listeners
     for stream in streams:
         stream.close()
     client.close()
+
+
+def test_the_cli_tails_live(control: Control, logs: Any, group: str) -> None:
+    environ = {
+        **{k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYTHON"))},
+        "AWS_ACCESS_KEY_ID": control.key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": control.key.secret_access_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": control.endpoint,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
+        "PYTHONUNBUFFERED": "1",
+    }
+    command = [str(Path(sys.executable).with_name("aws")), "logs", "start-live-tail"]
+    command += ["--log-group-identifiers", f"{ARN}{group}"]
+    tail = subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True)
+    assert tail.stdout is not None
+    told = tail.stdout
+    try:
+
+        def shown() -> bool:  # from when the session is open, which the CLI does not say
+            put(logs, group, "a", "line", at=now())
+            return bool(select.select([told], [], [], 0)[0])
+
+        wait_until(shown, "the CLI shows a line")
+        assert told.readline() == "line\n"
+    finally:
+        tail.terminate()
+        tail.wait()
+        told.close()
