@@ -80,13 +80,19 @@ class _Chapters:
         self.until("ALARM")
         self.ecs.update_container_instances_state(containerInstances=[instance], status="ACTIVE")
         self.until("OK")
-        wait_until(lambda: len(self.hook.documents("/alarm")) >= 2, "the webhook is called twice")
-        self.story.messages = [json.loads(d["Message"]) for d in self.hook.documents("/alarm")]
+        wait_until(lambda: ("ALARM", "OK") in self.changes(), "the webhook hears of the end")
+        self.story.messages = self.messages()
         self.story.events = self.hook.documents("/event")
         found = self.cloudwatch.describe_alarm_history(AlarmName=NAME, ScanBy="TimestampAscending")
         self.story.history = [item["HistorySummary"] for item in found["AlarmHistoryItems"]]
         for client in (self.ecs, self.cloudwatch, self.sns, self.events):
             client.close()
+
+    def messages(self) -> list[dict[str, Any]]:
+        return [json.loads(document["Message"]) for document in self.hook.documents("/alarm")]
+
+    def changes(self) -> list[tuple[str, str]]:
+        return [(m["OldStateValue"], m["NewStateValue"]) for m in self.messages() if "NewStateValue" in m]
 
     def begin(self) -> None:
         insights = [{"name": "containerInsights", "value": "enabled"}]

@@ -67,7 +67,7 @@ def wanted(sample: Sample) -> dict[Key, float]:
 def derived(one: Sample) -> dict[str, float]:
     """What follows from a container's first sample."""
     out = {"last_seen_timestamp": one.at}
-    if one.cpu_periods is not None and one.cpu_throttled_periods is not None:
+    if one.cpu_periods and one.cpu_throttled_periods is not None:
         out["cpu_throttled_ratio"] = 0.0
     if one.memory_working_set_bytes is not None and one.memory_limit_bytes:
         out["memory_limit_ratio"] = one.memory_working_set_bytes / one.memory_limit_bytes
