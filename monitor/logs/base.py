@@ -93,8 +93,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`events`: (stream, event) in the direction of reading. `place`: of the last one looked at, None when there was
-    none. `is_last`: there is no more for now."""
+    """`events`: (stream, event) in the direction of reading. `place`: where the next page goes on, None at the start of
+    what has nothing. `is_last`: there is no more for now."""
 
     events: list[tuple[str, LogEvent]]
     place: Place | None

@@ -1,19 +1,24 @@
 """Blocks: events of one stream, packed together; how they are written, merged, read in order and dropped.
 
 A put makes a block. Small ones are merged, sixteen of a size into one, in the writer's own transaction: a stream of a
-line a second has no row for each line. No block spans more than an hour, so that a reader knows where to begin. Text
-compresses to a fifth and less; what is shorter than 256 bytes is left as it is.
+line a second has no row for each line. No block spans more than an hour, so that a reader knows where to begin.
+
+Inside a block times, numbers and messages stand in columns, numbers as steps: that compresses to a third of the text
+of access logs, a sixth less than event by event, and a filter runs over the messages before anything else is made of
+them. What is shorter than 256 bytes is left as it is.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from heapq import heappop, heappush
-from itertools import groupby
+from dataclasses import dataclass
+from heapq import heappop, heappush, heapreplace
+from itertools import accumulate, groupby, islice
 from math import inf
+from operator import sub
 
 import msgspec
 
@@ -23,157 +28,210 @@ HOUR_MS = 3_600_000
 OVERHEAD = 26  # bytes that CloudWatch counts for an event beside its message
 MERGED = 16
 LEVELS = (4 * 1024, 64 * 1024)  # bytes; blocks below the first are merged, and then those below the second
+# The indexes have all that a reader asks before it opens a block.
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS blocks (
     id INTEGER PRIMARY KEY, grp INTEGER NOT NULL, stream INTEGER NOT NULL, low INTEGER NOT NULL, high INTEGER NOT NULL,
     events INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL
 );
-CREATE INDEX IF NOT EXISTS blocks_of_group ON blocks (grp, low);
-CREATE INDEX IF NOT EXISTS blocks_of_stream ON blocks (stream, low);
-CREATE INDEX IF NOT EXISTS blocks_backward ON blocks (stream, high);
+CREATE INDEX IF NOT EXISTS blocks_of_group ON blocks (grp, low, high, stream, bytes);
+CREATE INDEX IF NOT EXISTS blocks_of_stream ON blocks (stream, low, high, bytes);
+CREATE INDEX IF NOT EXISTS blocks_backward ON blocks (stream, high, low, bytes);
 """
 _PLAIN, _DEFLATED = b"\x00", b"\x01"
 _WORTH_DEFLATING = 256
+_BRIEFLY, _TO_STAY = 1, 3  # how hard to compress what is merged soon, and the rest
+LAST_SEQ = 10**19  # after any
 _ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(list[LogEvent])
+_DECODER = msgspec.msgpack.Decoder(tuple[list[int], list[int], list[int], list[str]])
+
+Row = tuple[int, int, int, str]  # of a LogEvent
 
 
-def pack(events: Sequence[LogEvent]) -> bytes:
-    raw = _ENCODER.encode(events)
-    return _PLAIN + raw if len(raw) < _WORTH_DEFLATING else _DEFLATED + zlib.compress(raw, 3)
+def pack(rows: Sequence[Row], level: int = _TO_STAY) -> bytes:
+    at, seq, ingested, messages = zip(*rows, strict=True)
+    raw = _ENCODER.encode((_steps(at), _steps(seq), _steps(ingested), messages))
+    return _PLAIN + raw if len(raw) < _WORTH_DEFLATING else _DEFLATED + zlib.compress(raw, level)
 
 
-def unpack(body: bytes) -> list[LogEvent]:
-    raw = body[1:]
-    return _DECODER.decode(zlib.decompress(raw) if body[:1] == _DEFLATED else raw)
+def _steps(numbers: Sequence[int]) -> list[int]:
+    return [numbers[0], *map(sub, numbers[1:], numbers)]
 
 
-def size(events: Iterable[LogEvent]) -> int:
-    return sum(len(e.message.encode("utf-8", "surrogatepass")) + OVERHEAD for e in events)
+@dataclass(frozen=True, slots=True)
+class Columns:
+    at: Sequence[int]
+    seq: Sequence[int]
+    ingested: Sequence[int]
+    messages: Sequence[str]
 
+    def rows(self) -> Iterator[Row]:
+        return zip(self.at, self.seq, self.ingested, self.messages, strict=True)
 
-def insert(db: sqlite3.Connection, group: int, stream: int, events: Sequence[LogEvent]) -> tuple[int, int]:
-    """`events` ascending. Returns how many blocks they became, and their size in bytes."""
-    count = total = 0
-    for _, part in groupby(events, lambda e: e.at // HOUR_MS):
-        hour = list(part)
-        total += (length := size(hour))
-        count += 1
-        row = (group, stream, hour[0].at, hour[-1].at, len(hour), length, pack(hour))
-        db.execute(
-            "INSERT INTO blocks (grp, stream, low, high, events, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            row,
+    def events(self, search: Search, *, is_backward: bool = False) -> Iterator[LogEvent]:
+        """Those that are looked for, made one by one as they are asked for."""
+        place, messages, matches = self._place, self.messages, search.matches
+        all_of_them = range(len(messages))
+        numbers = range(
+            bisect_left(all_of_them, search.low, key=place), bisect_left(all_of_them, search.high, key=place)
         )
+        for n in reversed(numbers) if is_backward else numbers:
+            if matches is None or matches(messages[n]):
+                yield LogEvent(self.at[n], self.seq[n], self.ingested[n], messages[n])
+
+    def _place(self, number: int) -> Place:
+        return self.at[number], self.seq[number]
+
+
+def unpack(body: bytes) -> Columns:
+    raw = body[1:]
+    *numbers, messages = _DECODER.decode(zlib.decompress(raw) if body[:1] == _DEFLATED else raw)
+    at, seq, ingested = (list(accumulate(steps)) for steps in numbers)
+    return Columns(at, seq, ingested, messages)
+
+
+def size(messages: Sequence[str]) -> int:
+    return len("".join(messages).encode("utf-8", "surrogatepass")) + OVERHEAD * len(messages)
+
+
+def insert(db: sqlite3.Connection, group: int, stream: int, rows: Sequence[Row]) -> tuple[int, int]:
+    """`rows` ascending. Returns how many blocks they became, and their size in bytes."""
+    count = total = 0
+    for hour in _hours(rows):
+        length = size([message for _, _, _, message in hour])
+        count, total = count + 1, total + length
+        body = pack(hour, _BRIEFLY if length < LEVELS[-1] else _TO_STAY)
+        _write(db, (group, stream, hour[0][0], hour[-1][0], len(hour), length, body))
     return count, total
+
+
+def _hours(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
+    if rows[0][0] // HOUR_MS == rows[-1][0] // HOUR_MS:
+        return (rows,)
+    return (list(part) for _, part in groupby(rows, lambda row: row[0] // HOUR_MS))
+
+
+def _write(db: sqlite3.Connection, row: tuple[int, int, int, int, int, int, bytes]) -> None:
+    db.execute(
+        "INSERT INTO blocks (grp, stream, low, high, events, bytes, body) VALUES (?, ?, ?, ?, ?, ?, ?)", row
+    )
 
 
 def merge(db: sqlite3.Connection, stream: int, below: int) -> None:
     """Make one block of the stream's newest ones that are smaller than `below`."""
-    query = "SELECT id, grp, low, body FROM blocks WHERE stream = ? AND bytes < ? ORDER BY id DESC LIMIT ?"
+    query = (
+        "SELECT id, grp, low, bytes, body FROM blocks WHERE stream = ? AND bytes < ? ORDER BY id DESC LIMIT ?"
+    )
     found = db.execute(query, (stream, below, 2 * MERGED)).fetchall()
-    hours: dict[int, list[tuple[int, int, bytes]]] = {}
-    for number, group, low, body in found:
-        hours.setdefault(low // HOUR_MS, []).append((number, group, body))
+    hours: dict[int, list[tuple[int, int, int, bytes]]] = {}
+    for number, group, low, length, body in found:
+        hours.setdefault(low // HOUR_MS, []).append((number, group, length, body))
     for blocks in hours.values():
         if len(blocks) < 2:
             continue
-        events = sorted(event for _, _, body in blocks for event in unpack(body))
-        db.executemany("DELETE FROM blocks WHERE id = ?", [(number,) for number, _, _ in blocks])
-        insert(db, blocks[0][1], stream, events)
+        rows = sorted(row for _, _, _, body in blocks for row in unpack(body).rows())
+        db.executemany("DELETE FROM blocks WHERE id = ?", [(number,) for number, _, _, _ in blocks])
+        length = sum(length for _, _, length, _ in blocks)
+        _write(db, (blocks[0][1], stream, rows[0][0], rows[-1][0], len(rows), length, pack(rows)))
 
 
 # -- reading -------------------------------------------------------------------------------------------------
 
 
-class Budget:
-    """Bytes of text that a page may open."""
+@dataclass(slots=True)
+class Search:
+    """What a page looks for: events of [low, high) that `matches` takes. Once it has opened blocks with so much text it
+    ends, and `stopped_at` says where the next one goes on: all on this side of it is told.
 
-    def __init__(self, bytes_left: int) -> None:
-        self.left = bytes_left
+    Blocks that reach over from the page before are opened once more. They count for nothing as long as they are less
+    than what is new: else pages over many streams would get shorter and shorter.
+    """
+
+    low: Place
+    high: Place
+    matches: Callable[[str], bool] | None
+    budget_bytes: int
+    stopped_at: Place | None = None
 
 
 def forward(
-    db: sqlite3.Connection,
-    where: tuple[str, int],
-    wanted: Callable[[int], bool],
-    start: int,
-    end: int,
-    after: Place | None,
-    budget: Budget,
-) -> Iterator[tuple[int, LogEvent] | None]:
-    """(stream, event) of [start, end), ascending; None once the budget is used up. `where`: the column (grp or stream)
-    and its value; `wanted`: which streams."""
+    db: sqlite3.Connection, where: tuple[str, int], wanted: Callable[[int], bool], search: Search
+) -> Iterator[tuple[int, LogEvent]]:
+    """(stream, event), ascending. `where`: the column (grp or stream) and its value; `wanted`: which streams."""
     column, value = where
-    begin = max(start, after[0]) if after else start
+    begin, end = search.low[0], search.high[0]
     query = (
-        f"SELECT id, stream, low, high, bytes FROM blocks WHERE {column} = ? AND low >= ? AND low < ? "
+        f"SELECT id, stream, low, high, bytes FROM blocks WHERE {column} = ? AND low >= ? AND low <= ? "
         "ORDER BY low"
     )
-    open_events: list[tuple[LogEvent, int]] = []
-    has_moved = False  # a page that tells no event must not end, or the next would begin where this one did
+    pending: list[tuple[LogEvent, int, Iterator[LogEvent]]] = []  # the next event of each block that is open
+    again = new = 0  # bytes of blocks that began before `begin`, and of the others
+    newest = begin
     for number, stream, low, high, length in db.execute(query, (value, begin - HOUR_MS, end)):
-        while open_events and open_events[0][0].at < low:
-            event, of = heappop(open_events)
-            has_moved = True
-            yield of, event
+        while pending and pending[0][0].at < low:
+            yield pending[0][1], _next(pending)
         if high < begin or not wanted(stream):
             continue
-        if budget.left <= 0 and has_moved:
-            yield None
+        if new >= max(search.budget_bytes, again) and low > newest:
+            search.stopped_at = (low - 1, LAST_SEQ)
             return
-        budget.left -= length
-        for event in _inside(_body(db, number), start, end, after):
-            heappush(open_events, (event, stream))
-    while open_events:
-        event, of = heappop(open_events)
-        yield of, event
+        if low < begin:
+            again += length
+        else:
+            new, newest = new + length, low
+        events = unpack(_body(db, number)).events(search)
+        for event in islice(events, 1):
+            heappush(pending, (event, stream, events))
+    while pending:
+        yield pending[0][1], _next(pending)
 
 
-def backward(
-    db: sqlite3.Connection, stream: int, start: int, end: int, before: Place | None, budget: Budget
-) -> Iterator[tuple[int, LogEvent] | None]:
+def _next(pending: list[tuple[LogEvent, int, Iterator[LogEvent]]]) -> LogEvent:
+    event, stream, events = pending[0]
+    for following in islice(events, 1):
+        heapreplace(pending, (following, stream, events))
+        return event
+    heappop(pending)
+    return event
+
+
+def backward(db: sqlite3.Connection, stream: int, search: Search) -> Iterator[tuple[int, LogEvent]]:
     """As `forward`, of one stream, descending."""
-    finish = min(end, before[0] + 1) if before else end
+    begin, end = search.low[0], search.high[0]
     query = "SELECT id, low, high, bytes FROM blocks WHERE stream = ? AND high >= ? AND high < ? ORDER BY high DESC"
-    open_events: list[tuple[int, int, LogEvent]] = []  # negative place first
-    has_moved = False
-    for number, low, high, length in db.execute(query, (stream, start, finish + HOUR_MS)):
-        while open_events and -open_events[0][0] > high:
-            has_moved = True
-            yield stream, heappop(open_events)[2]
-        if low >= finish:
+    pending: list[tuple[int, int, LogEvent, Iterator[LogEvent]]] = []  # by the negative place
+    again = new = 0
+    oldest = end
+
+    def following() -> LogEvent:
+        _, _, event, events = heappop(pending)
+        push(events)
+        return event
+
+    def push(events: Iterator[LogEvent]) -> None:
+        for event in islice(events, 1):
+            heappush(pending, (-event.at, -event.seq, event, events))
+
+    for number, low, high, length in db.execute(query, (stream, begin, end + HOUR_MS)):
+        while pending and -pending[0][0] > high:
+            yield stream, following()
+        if low > end:
             continue
-        if budget.left <= 0 and has_moved:
-            yield None
+        if new >= max(search.budget_bytes, again) and high < oldest:
+            search.stopped_at = (high + 1, 0)
             return
-        budget.left -= length
-        events = unpack(_body(db, number))
-        for event in events[bisect_left(events, start, key=_at) : bisect_left(events, finish, key=_at)]:
-            if before is None or (event.at, event.seq) < before:
-                heappush(open_events, (-event.at, -event.seq, event))
-    while open_events:
-        yield stream, heappop(open_events)[2]
-
-
-def _at(event: LogEvent) -> int:
-    return event.at
-
-
-def _place(event: LogEvent) -> Place:
-    return event.at, event.seq
+        if high > end:
+            again += length
+        else:
+            new, oldest = new + length, high
+        push(unpack(_body(db, number)).events(search, is_backward=True))
+    while pending:
+        yield stream, following()
 
 
 def _body(db: sqlite3.Connection, number: int) -> bytes:
     (body,) = db.execute("SELECT body FROM blocks WHERE id = ?", (number,)).fetchone()
     return bytes(body)
-
-
-def _inside(body: bytes, start: int, end: int, after: Place | None) -> list[LogEvent]:
-    events = unpack(body)
-    first = bisect_left(events, start, key=_at)
-    if after is not None:
-        first = max(first, bisect_right(events, after, key=_place))
-    return events[first : bisect_left(events, end, key=_at)]
 
 
 # -- dropping ------------------------------------------------------------------------------------------------

@@ -38,10 +38,11 @@ from monitor.model.arn import Scope
 
 log = logging.getLogger("moorwatch.logs")
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 READERS = 2
 TIDY_SECONDS, TIDY_BLOCKS = 30.0, 500
 DROPPED_SHARE = 0.02  # of the limit
+MOST_COUNTED = 100_000  # streams, at each level, whose blocks are counted
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], Any]
 
@@ -185,17 +186,18 @@ class EmbeddedLogs:
             grp, number = tables.stream_number(db, scope, group, stream)
             if not events or (resend is not None and not tables.is_new(db, number, resend)):
                 return False
-            given = [LogEvent(at, self._seq + n, ingested, text) for n, (at, text) in enumerate(events, 1)]
-            self._seq += len(given)
-            count, length = blocks.insert(db, grp, number, given)
+            rows = [(at, n, ingested, text) for n, (at, text) in enumerate(events, self._seq + 1)]
+            self._seq += len(rows)
+            count, length = blocks.insert(db, grp, number, rows)
             db.execute("UPDATE groups SET bytes = bytes + ? WHERE id = ?", (length, grp))
             db.execute(
                 "UPDATE streams SET first = min(coalesce(first, ?1), ?1), last = max(coalesce(last, ?2), ?2), "
                 "ingested = ?3 WHERE id = ?4",
-                (given[0].at, given[-1].at, ingested, number),
+                (rows[0][0], rows[-1][0], ingested, number),
             )
             self._merge(db, number, count, length)
-            item.news = (scope, group, stream, given)
+            if self._followers:
+                item.news = (scope, group, stream, list(map(LogEvent._make, rows)))
             return True
 
         item.work = work
@@ -207,10 +209,11 @@ class EmbeddedLogs:
             if length >= below:
                 continue
             key = (stream, level)
-            self._small[key] = self._small.get(key, 0) + count
+            # Not all at once: streams that began together would be merged together, while all puts wait.
+            self._small[key] = self._small.get(key, stream % blocks.MERGED) + count
             if self._small[key] < blocks.MERGED:
                 return
-            self._small.pop(key)
+            self._small[key] = 0
             blocks.merge(db, stream, below)
             count, length = 1, below  # one more of the next level
 
@@ -347,7 +350,7 @@ class EmbeddedLogs:
     def _tidy(self) -> None:
         """What is older than its group keeps, and what is too much: some at a time, so that puts wait shortly."""
         self._tidied_at = now = self._now()
-        if len(self._small) > 10_000:
+        if len(self._small) > MOST_COUNTED:
             self._small.clear()
         try:
             kept = self._db.execute("SELECT id, retention FROM groups WHERE retention > 0").fetchall()

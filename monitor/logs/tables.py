@@ -12,6 +12,7 @@ from monitor.logs.base import Group, LogEvent, NoGroup, NoStream, Page, Place, R
 from monitor.model.arn import Scope
 
 DAY_MS = 86_400_000
+FIRST, LAST = (-(2**62), 0), (2**62, 0)  # places beyond any event, which SQLite takes
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS groups (
     id INTEGER PRIMARY KEY, scope TEXT NOT NULL, name TEXT NOT NULL, created INTEGER NOT NULL,
@@ -81,24 +82,27 @@ def page(db: sqlite3.Connection, reading: Reading, now: float) -> Page:
         reading = replace(reading, start=max(reading.start, oldest))
     names = dict(db.execute("SELECT id, name FROM streams WHERE grp = ?", (number,)).fetchall())
     wanted = _wanted(names, reading)
-    budget = blocks.Budget(reading.budget_bytes)
-    span = (reading.start, reading.end, reading.after, budget)
+    low, high = (reading.start, 0), (reading.end, 0)
+    if reading.after is not None and reading.is_backward:
+        high = min(high, reading.after)
+    elif reading.after is not None:
+        low = max(low, (reading.after[0], reading.after[1] + 1))
+    low, high = (min(max(place, FIRST), LAST) for place in (low, high))
+    search = blocks.Search(low, high, reading.matches, reading.budget_bytes)
     if reading.is_backward:
-        found = blocks.backward(db, next(iter(wanted)), *span)
+        found = blocks.backward(db, next(iter(wanted)), search)
     elif len(wanted) == 1:
-        found = blocks.forward(db, ("stream", next(iter(wanted))), wanted.__contains__, *span)
+        found = blocks.forward(db, ("stream", next(iter(wanted))), wanted.__contains__, search)
     else:
-        found = blocks.forward(db, ("grp", number), wanted.__contains__, *span)
+        found = blocks.forward(db, ("grp", number), wanted.__contains__, search)
     events: list[tuple[str, LogEvent]] = []
     place: Place | None = reading.after
-    for one in found:
-        if one is None or len(events) >= reading.limit:
+    for stream, event in found:
+        if len(events) >= reading.limit:
             return Page(events, place, False)
-        stream, event = one
         place = (event.at, event.seq)
-        if reading.matches is None or reading.matches(event.message):
-            events.append((names[stream], event))
-    return Page(events, place, True)
+        events.append((names[stream], event))
+    return Page(events, search.stopped_at or place, search.stopped_at is None)
 
 
 def _wanted(names: dict[int, str], reading: Reading) -> set[int]:

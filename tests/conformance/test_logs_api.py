@@ -119,6 +119,15 @@ def test_filters_page_over_streams_in_order(logs: Any, group: str) -> None:
     assert messages(some["events"]) == ["3 ERROR"]
 
 
+def test_times_that_no_event_can_have_are_no_error(logs: Any, group: str) -> None:
+    put(logs, group, "a", "x")
+    found = logs.filter_log_events(logGroupName=group, startTime=0, endTime=2**63 - 1)
+    assert messages(found["events"]) == ["x"]
+    for token, expected in ((f"f/{'9' * 40}/s", []), (f"b/{'9' * 40}/s", ["x"])):
+        page = logs.get_log_events(logGroupName=group, logStreamName="a", nextToken=token)
+        assert messages(page["events"]) == expected
+
+
 def test_streams_are_described_by_name_or_by_time(logs: Any, group: str) -> None:
     put(logs, group, "a", "x", at=now() - 100)
     put(logs, group, "b", "x", at=now() - 200)

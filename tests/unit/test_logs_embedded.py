@@ -100,6 +100,64 @@ async def test_any_order_of_puts_and_any_pages_tell_every_event_once(logs: Embed
     assert [at[text] for _, text in back] == sorted((at[text] for text in own), reverse=True)
 
 
+async def pages(logs: EmbeddedLogs, reading: Reading) -> list[list[str]]:
+    """The messages of each page."""
+    found: list[list[str]] = []
+    while True:
+        page = await logs.read(reading)
+        found.append([event.message for _, event in page.events])
+        if page.is_last:
+            return found
+        assert page.place not in (None, reading.after)
+        reading = replace(reading, after=page.place)
+
+
+async def test_pages_over_many_streams_do_not_get_shorter(logs: EmbeddedLogs) -> None:
+    """Each of 40 streams has one block from start to end: every page has to open what reaches over from before."""
+    for n in range(40):
+        await logs.create_stream(SCOPE, G, f"s{n:02}", NOW)
+        await logs.put(
+            SCOPE, G, f"s{n:02}", [(NOW + n + 100 * k, f"{n:02}/{k}" + "x" * 90) for k in range(40)]
+        )
+    found = await pages(logs, Reading(SCOPE, G, budget_bytes=10_000))
+    assert sum(map(len, found)) == 40 * 40
+    assert (
+        len(found) <= 7
+    )  # 2 streams a page would make it twenty and more, and each would open all before it
+
+
+async def test_a_filter_that_takes_nothing_goes_on_from_page_to_page(logs: EmbeddedLogs) -> None:
+    for n in range(30):
+        await logs.put(SCOPE, G, "a", [(NOW + n * 1000, "x" * 5000)])
+    await logs.put(SCOPE, G, "a", [(NOW + 30_000, "here")])
+    found = await pages(logs, Reading(SCOPE, G, matches=lambda m: m == "here", budget_bytes=9000))
+    assert found[-1] == ["here"]
+    assert len(found) > 5
+    assert not any(found[:-1])
+
+
+async def test_blocks_of_one_moment_are_one_page(logs: EmbeddedLogs) -> None:
+    """A reader who gets no event takes that for the end."""
+    for n in range(10):
+        await logs.put(SCOPE, G, "a", [(NOW, f"{n}" + "x" * 5000), (NOW + 1 + n, "y")])
+    for is_backward in (False, True):
+        reading = Reading(SCOPE, G, ["a"], budget_bytes=6000, is_backward=is_backward)
+        found = await pages(logs, reading)
+        assert all(found)
+        assert sum(map(len, found)) == 20
+
+
+async def test_places_that_no_event_can_have_are_no_error(logs: EmbeddedLogs) -> None:
+    await logs.put(SCOPE, G, "a", [(NOW, "x")])
+    far = 10**20
+    everything = Reading(SCOPE, G, start=-far, end=far)
+    assert await whole(logs, everything) == [("a", "x")]
+    assert await whole(logs, replace(everything, after=(far, far))) == []
+    back = replace(everything, streams=["a"], is_backward=True)
+    assert await whole(logs, replace(back, after=(far, far))) == [("a", "x")]
+    assert await whole(logs, replace(back, after=(-far, 0))) == []
+
+
 async def test_a_batch_that_is_sent_again_counts_once(logs: EmbeddedLogs) -> None:
     for number, text in ((1, "one"), (1, "one"), (2, "two"), (1, "one"), (2, "two")):
         await logs.put(SCOPE, G, "a", [(NOW, text)], Resend("agent", number))
