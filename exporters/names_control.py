@@ -153,4 +153,27 @@ CONTROL_METRICS: dict[str, Metric] = table(
         (),
         "control",
     ),
+    Metric("moorwatch_log_store_events_total", "counter", "Log events the log store took.", (), "control"),
+    Metric(
+        "moorwatch_log_store_refused_events_total",
+        "counter",
+        "Log events that could not be written: the disk is full.",
+        (),
+        "control",
+    ),
+    Metric(
+        "moorwatch_log_store_dropped_events_total",
+        "counter",
+        "Old log events deleted because the store had reached its bound.",
+        (),
+        "control",
+    ),
+    Metric("moorwatch_log_store_size_bytes", "gauge", "What the log store takes on disk.", (), "control"),
+    Metric(
+        "moorwatch_log_store_limit_bytes",
+        "gauge",
+        "What the log store may take on disk; 0: no bound.",
+        (),
+        "control",
+    ),
 )

@@ -1,5 +1,5 @@
-"""The control plane's metrics of what stands in for CloudWatch: deliveries, alarms, the metric store (names as in
-exporters/names.py)."""
+"""The control plane's metrics of what stands in for CloudWatch: deliveries, alarms, the metric store,
+the log store (names as in exporters/names.py)."""
 
 from __future__ import annotations
 
@@ -42,6 +42,30 @@ class SeriesFacts(Protocol):
     def limit_bytes(self) -> int: ...
 
 
+@dataclass(frozen=True, slots=True)
+class _NoLogs:
+    events_written: int = 0
+    events_refused: int = 0
+    events_dropped: int = 0
+    size_bytes: int = 0
+    limit_bytes: int = 0
+
+
+class LogFacts(Protocol):
+    """monitor.logs.base.Facts, likewise."""
+
+    @property
+    def events_written(self) -> int: ...
+    @property
+    def events_refused(self) -> int: ...
+    @property
+    def events_dropped(self) -> int: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def limit_bytes(self) -> int: ...
+
+
 DELIVERY_RESULTS = ("delivered", "retried", "given_up")
 
 
@@ -49,6 +73,7 @@ class CloudMetrics(Collector):
     def __init__(self, state: State, registry: CollectorRegistry) -> None:
         self._state = state
         self.series: Callable[[], SeriesFacts] = _Nothing  # of the metric store, once it is open
+        self.logs: Callable[[], LogFacts] = _NoLogs
         self._deliveries = Counter(
             "moorwatch_deliveries_total",
             "Attempts to deliver notifications and events, by kind of target and result.",
@@ -76,6 +101,7 @@ class CloudMetrics(Collector):
             alarms.add_metric([state], count)
         yield alarms
         yield from _of_series(self.series())
+        yield from _of_logs(self.logs())
 
 
 def _of_series(facts: SeriesFacts) -> Iterator[Metric]:
@@ -101,5 +127,29 @@ def _of_series(facts: SeriesFacts) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "moorwatch_metric_store_limit_bytes",
         "What the metric store may take on disk; 0: no bound.",
+        value=facts.limit_bytes,
+    )
+
+
+def _of_logs(facts: LogFacts) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "moorwatch_log_store_events_total", "Log events the log store took.", value=facts.events_written
+    )
+    yield CounterMetricFamily(
+        "moorwatch_log_store_refused_events_total",
+        "Log events that could not be written: the disk is full.",
+        value=facts.events_refused,
+    )
+    yield CounterMetricFamily(
+        "moorwatch_log_store_dropped_events_total",
+        "Old log events deleted because the store had reached its bound.",
+        value=facts.events_dropped,
+    )
+    yield GaugeMetricFamily(
+        "moorwatch_log_store_size_bytes", "What the log store takes on disk.", value=facts.size_bytes
+    )
+    yield GaugeMetricFamily(
+        "moorwatch_log_store_limit_bytes",
+        "What the log store may take on disk; 0: no bound.",
         value=facts.limit_bytes,
     )

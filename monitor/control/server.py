@@ -83,7 +83,7 @@ async def _main(settings: Settings, clock: Clock, ids: Ids, tracing: Tracing) ->
         logs = await EmbeddedLogs.open(settings.logs_file, clock.now, settings.logs_limit_bytes)
         await _ensure_cluster(store, settings.cluster, home, clock)
         metrics = ControlMetrics(store.state, home, clock.now)
-        metrics.cloud.series = series.facts
+        metrics.cloud.series, metrics.cloud.logs = series.facts, logs.facts
         store.on_durable = metrics.committed
         tracing.watch(store.state)
         schedule = Schedule(
