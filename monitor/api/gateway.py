@@ -33,7 +33,7 @@ from monitor.api.ecs import (
 )
 from monitor.api.events import archives, destinations, rules
 from monitor.api.events import put as put_events
-from monitor.api.logs import events, groups, live_tail, metric_filters, queries, streams
+from monitor.api.logs import events, fields, groups, live_tail, metric_filters, queries, streams
 from monitor.api.operation import OPERATIONS, Context, Outcome, Stream
 from monitor.api.sns import links, publish, subscriptions, topics
 from monitor.clock import Clock, Ids
@@ -82,6 +82,7 @@ FAMILIES = (
     publish,
     put,
     queries,
+    fields,
     read,
     scaling_actions,
     services,

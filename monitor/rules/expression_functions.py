@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from typing import ParamSpec
 
 from monitor.rules.expression_parse import BadExpression
+from monitor.rules.label import Source
 from monitor.rules.period import bucket
 
 Points = tuple[tuple[float, float], ...]
@@ -24,12 +25,14 @@ _YEAR_10000 = 253_402_300_800  # the calendar's functions end before
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """Points (timestamp in seconds, value), ascending; `period` in seconds."""
+    """Points (timestamp in seconds, value), ascending; `period` in seconds. `source`: what it was found by, for its
+    label, also once a function has been at its points."""
 
     id: str
     label: str
     period: int
     points: Points = ()
+    source: Source | None = None
 
     def having(self, points: Sequence[tuple[float, float]]) -> Series:
         return replace(self, points=tuple(points))
@@ -116,7 +119,10 @@ def operate(operator: str, left: Value, right: Value) -> Value:
     if isinstance(left, tuple):
         return tuple(_operate(function, one, right) for one in left)  # type: ignore[arg-type, misc]
     if isinstance(right, tuple):
-        return tuple(replace(_series(_operate(function, left, one)), label=one.label) for one in right)
+        return tuple(
+            replace(_series(_operate(function, left, one)), label=one.label, source=one.source)
+            for one in right
+        )
     return _operate(function, left, right)
 
 
@@ -312,7 +318,7 @@ def choose(condition: Value, then: Value, otherwise: Value | None) -> Value:
             result = choose(parts[0], parts[1], parts[2] if otherwise is not None else None)
             if not isinstance(result, Series):
                 raise unsupported("IF", *given)
-            found.append(replace(result, id=one.id, label=one.label))
+            found.append(replace(result, id=one.id, label=one.label, source=one.source))
         return tuple(found)
     if isinstance(condition, float):
         return _chosen(condition, then, otherwise)

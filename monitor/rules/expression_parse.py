@@ -185,6 +185,8 @@ def parse(text: str) -> Node:
         raise invalid_syntax("an expression is expected")
     if len(text) > MOST_CHARACTERS:
         raise BadExpression(f"An expression has at most {MOST_CHARACTERS} characters")
+    if text.split(maxsplit=1)[0].upper() == "SELECT":
+        raise BadExpression("Metrics Insights queries (SELECT) are not answered here: SEARCH finds metrics")
     return _Parser(text).whole()
 
 

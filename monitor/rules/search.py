@@ -3,7 +3,7 @@
     search  := ["{" namespace {"," dimension} "}" [","]] [any]
     any     := all {"OR" all}
     all     := not {["AND"] not}
-    not     := "NOT" not | "(" any ")" | [property "="] term
+    not     := "NOT" not | [property "="] "(" any ")" | [property "="] term
     term    := word | '"' exact '"'
 
 A word matches by tokens, a quoted text only the whole name or value. Everything is compared token by token: no text of
@@ -206,6 +206,7 @@ def _lexemes(text: str) -> list[_Lexeme]:
 class _Parser:
     def __init__(self, text: str) -> None:
         self.text, self.lexemes, self.at, self.depth = text, _lexemes(text), 0, 0
+        self.property: str | None = None  # of the parentheses that one is in
 
     def mark(self, text: str) -> bool:
         return self.kind("mark", text)
@@ -275,21 +276,27 @@ class _Parser:
         try:
             if self.word("NOT"):
                 return Not(self.negation())
-            if self.mark("("):
-                inner = self.any()
-                if not self.mark(")"):
-                    raise BadSearch("A closing parenthesis is missing.")
-                return inner
-            return self.term()
+            return self.inner() if self.mark("(") else self.term()
         finally:
             self.depth -= 1
+
+    def inner(self) -> Node:
+        inner = self.any()
+        if not self.mark(")"):
+            raise BadSearch("A closing parenthesis is missing.")
+        return inner
 
     def term(self) -> Node:
         first = self.next("A search term")
         if first.kind == "word" and first.text in _OPERATORS:
             raise BadSearch(f"A search term is expected before {first.text}.")
         if not self.mark("="):
-            return Term(first.text, first.kind == "exact")
+            return Term(first.text, first.kind == "exact", self.property)
+        if self.mark("("):
+            outer, self.property = self.property, first.text
+            found = self.inner()
+            self.property = outer
+            return Account() if first.text == ":aws.AccountId" else found
         value = self.next(f"A value of {first.text!r}")
         if first.text == ":aws.AccountId":
             return Account()

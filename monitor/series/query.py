@@ -131,8 +131,8 @@ class _Run:
             if q.key is not None
         ]
         found = await self.select(wanted)
-        for query, own, points, (_, _, seconds) in zip(asked, labels, found, wanted, strict=True):
-            self.lines[query.id] = Line(query.id, own, seconds, points)
+        for query, own, points, source in zip(asked, labels, found, sources, strict=True):
+            self.lines[query.id] = Line(query.id, own, source.period, points, source)
 
     async def unit(self, query: Query) -> str:
         """The one asked for; else the only one there is, or the first of several, which is told."""
@@ -211,14 +211,16 @@ class _Run:
                 break
             listing = replace(listing, after=page[-1])
         keys = sorted(found)[:MOST_RESULTS]
-        labels = label.found_labels([Source(k, search.statistic, seconds) for k in keys])
+        sources = [Source(k, search.statistic, seconds) for k in keys]
+        labels = label.found_labels(sources)
         wanted = []
         for key in keys:
             units = await self.store.units(self.asked.scope, key)
             wanted.append((Series(self.asked.scope, key, units[0] if units else "None"), statistic, seconds))
         points = await self.select(wanted)
         return tuple(
-            Line(f"{n}", own, seconds, line) for n, (own, line) in enumerate(zip(labels, points, strict=True))
+            Line(f"{n}", own, seconds, line, source)
+            for n, (own, line, source) in enumerate(zip(labels, points, sources, strict=True))
         )
 
     # -- results ------------------------------------------------------------------------------------
@@ -232,15 +234,14 @@ class _Run:
                 continue
             lines = self.arrays.get(query.id) or ((self.lines[query.id],) if query.id in self.lines else ())
             own = [line.label for line in lines]
-            source = None
+            sources = [line.source for line in lines]
             if query.key is not None:
-                source = Source(query.key, query.statistic, query.period or 60)
                 given = [own[0] if query.label is None else query.label]
             elif query.id in self.lines:  # one series: named as asked, or by its id
-                given = [query.id if query.label is None else query.label]
+                given, sources = [query.id if query.label is None else query.label], [None]
             else:
                 given = label.of_expression(query.id, query.label, own)
-            for line, text, default in zip(lines, given, own, strict=True):
+            for line, text, default, source in zip(lines, given, own, sources, strict=True):
                 try:
                     told = label.expand(text, default or query.id, line.points, place, source)
                 except label.BadLabel as error:

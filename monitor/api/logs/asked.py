@@ -40,12 +40,13 @@ def group_name(
 
 
 def from_identifier(ctx: Context, text: str) -> str:
-    """Raises InvalidParameterException for an ARN of elsewhere."""
+    """Raises InvalidParameterException for an ARN of elsewhere. DescribeLogGroups' ARN ends in ":*", of which some
+    clients, Grafana among them, send back the colon alone."""
     prefix = group_arn(ctx.scope, "")
     if text.startswith("arn:"):
         if not text.startswith(prefix):
             raise invalid_parameter(f"{text[:256]} is not a log group of this account and region.")
-        text = text.removeprefix(prefix).removesuffix(":*")
+        text = text.removeprefix(prefix).removesuffix("*").removesuffix(":")
     return text
 
 
