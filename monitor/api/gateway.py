@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from monitor.api import alarms, autoscaling, moorwatch, scaling_actions, sts
+from monitor.api import alarms, autoscaling, moorwatch, refused, scaling_actions, sts
 from monitor.api.cloudwatch import alarm_put, alarm_read, alarm_set, dashboards, data, image, put, read
 from monitor.api.ecs import (
     agents,
@@ -23,7 +23,6 @@ from monitor.api.ecs import (
     deployments,
     instances,
     protection,
-    refused,
     services,
     settings,
     tags,
@@ -222,7 +221,7 @@ class Gateway:
             code, problem = str(error.status), error.code
             return dispatch.render_error(call, error, request)
         except (StoreError, SeriesError, LogsError) as error:
-            log.exception("operation=%s", name)
+            log.error("operation=%s: %s", name, error)  # no traceback: with a full disk each put ends here
             code, problem = "500", "ServerException"
             return dispatch.render_error(call, ServerFault("ServerException", str(error)), request)
         except Exception:

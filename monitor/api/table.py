@@ -1,35 +1,47 @@
-"""The table of ECS operations in docs/operations.md: `python -m monitor.api.table` prints it, a test compares it."""
+"""The tables of operations in docs/operations.md: `python -m monitor.api.table` prints them, a test compares them."""
 
 from __future__ import annotations
 
-from monitor.api import gateway
-from monitor.api.ecs import refused
+from monitor.api import gateway, refused
 from monitor.api.operation import OPERATIONS
 from monitor.wire import models
 
-INTRODUCTION = """# Operations of the ECS API
+INTRODUCTION = """# Operations
 
-Every operation of the service model that botocore brings, and what becomes of it here. This page is generated
-(`python -m monitor.api.table > docs/operations.md`); a test calls each operation and compares.
+Every operation of the service models that botocore brings, and what becomes of it here. This page is generated
+(`python -m monitor.api.table > docs/operations.md`); a test keeps it true.
 """
+TITLES = {
+    "ecs": "ECS",
+    models.AUTOSCALING: "Application Auto Scaling",
+    models.CLOUDWATCH: "CloudWatch",
+    models.LOGS: "CloudWatch Logs",
+    models.EVENTS: "EventBridge",
+    models.SNS: "SNS",
+    "sts": "STS",
+}
 
 
-def rows() -> list[tuple[str, bool, str]]:
+def rows(service: str) -> list[tuple[str, bool, str]]:
     """(operation, whether it works, why it does not)."""
     assert gateway.FAMILIES  # importing the gateway registers the operations
     return [
-        (name, ("ecs", name) in OPERATIONS, refused.reason(name))
-        for name in sorted(models.operation_names("ecs"))
+        (name, works := (service, name) in OPERATIONS, "" if works else refused.reason(service, name))
+        for name in sorted(models.operation_names(service))
     ]
 
 
-def table() -> str:
-    found = rows()
+def table(service: str) -> str:
+    found = rows(service)
     working = sum(works for _, works, _ in found)
-    lines = [INTRODUCTION, f"{working} of {len(found)} work.\n", "| Operation | |", "|---|---|"]
+    lines = [f"## {TITLES[service]}\n", f"{working} of {len(found)} work.\n", "| Operation | |", "|---|---|"]
     lines += [f"| {name} | {'works' if works else f'refused: {why}'} |" for name, works, why in found]
     return "\n".join(lines) + "\n"
 
 
+def page() -> str:
+    return "\n".join([INTRODUCTION, *(table(service) for service in TITLES)])
+
+
 if __name__ == "__main__":
-    print(table(), end="")
+    print(page(), end="")
