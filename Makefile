@@ -10,7 +10,7 @@ DETACH   ?=
 SYSTEM   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp bench-exporter bench-series bench-alarms bench-logs soak clean
+.PHONY: help venv venv-dev system system-tests up down prometheus test check drawing format lock bench-replace bench-services bench-scheduler bench-otlp bench-exporter bench-series bench-cloudwatch bench-alarms bench-logs soak clean
 
 help:
 	@echo 'make up             set up and run Moorwatch until Ctrl-C (DETACH=1: in the background)'
@@ -27,6 +27,7 @@ help:
 	@echo 'make bench-scheduler measure placing, reconciling, memory and the API'
 	@echo 'make bench-alarms   measure how long thousands of alarms take to be judged'
 	@echo 'make bench-series   measure the metric store beside DuckDB and VictoriaMetrics'
+	@echo 'make bench-cloudwatch measure PutMetricData and GetMetricData beside VictoriaMetrics'
 	@echo 'make bench-logs     measure the log store beside a plain file'
 	@echo 'make bench-otlp bench-exporter     measure rounds of metrics and spans by OTLP'
 	@echo 'make soak       simulate on: SEED=n is where to begin, HOURS=h how long'
@@ -90,8 +91,11 @@ format: venv-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# Tests on real Docker and Prometheus mostly wait; the others run beside them.
+WORKERS ?= 2
+
 test: system-tests check
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 drawing: system-tests venv-dev
 	$(BIN)/python -m dashboards.drawing.build
@@ -108,6 +112,9 @@ bench-alarms: venv-dev
 bench-series: system-tests venv-dev
 	@$(PIP) install 'duckdb>=1.1,<3' 'numpy>=1.26,<3'
 	$(BIN)/python -m tests.performance.bench_series
+
+bench-cloudwatch: system-tests venv-dev
+	$(BIN)/python -m tests.performance.bench_cloudwatch
 
 bench-logs: venv-dev
 	$(BIN)/python -m tests.performance.bench_logs

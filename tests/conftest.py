@@ -42,6 +42,29 @@ settings.register_profile("desk", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "desk")
 
+TESTS = Path(__file__).parent
+_NICE = 10
+
+
+def _is_on_the_machine(item: pytest.Item) -> bool:
+    """Whether it needs the machine's Docker, and so runs after the others that do."""
+    return (TESTS / "integration") in item.path.parents
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs beside what (pytest-xdist, --dist loadgroup): all that is on the machine's Docker in one process, each
+    other file, whose tests share what they start, in another."""
+    for item in items:
+        group = "machine" if _is_on_the_machine(item) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Those that wait for Docker and Prometheus go first when they have something to do."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        with contextlib.suppress(PermissionError):  # only root may take it back
+            os.setpriority(os.PRIO_PROCESS, 0, 0 if _is_on_the_machine(item) else _NICE)
+
 
 def free_port() -> int:
     """A TCP port on loopback that was free a moment ago."""

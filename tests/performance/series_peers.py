@@ -138,7 +138,7 @@ class Victoria:
 
     async def start(self) -> None:
         port = free_port()
-        self._url = f"http://127.0.0.1:{port}"
+        self.url = f"http://127.0.0.1:{port}"
         command = [
             "victoria-metrics",
             f"-httpListenAddr=127.0.0.1:{port}",
@@ -149,11 +149,11 @@ class Victoria:
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         while not self._answers():
             await asyncio.sleep(0.005)
-        self._store = await PrometheusStore.open(self._url, self._now)
+        self._store = await PrometheusStore.open(self.url, self._now)
 
     def _answers(self) -> bool:
         try:
-            return httpx.get(f"{self._url}/health", trust_env=False).is_success
+            return httpx.get(f"{self.url}/health", trust_env=False).is_success
         except httpx.HTTPError:
             if self._process.poll() is not None:
                 raise
@@ -167,7 +167,7 @@ class Victoria:
 
     async def settle(self, now: int) -> None:
         for path in ("internal/force_flush", "internal/force_merge"):
-            httpx.get(f"{self._url}/{path}", trust_env=False, timeout=120)
+            httpx.get(f"{self.url}/{path}", trust_env=False, timeout=120)
         size, deadline = -1, time.monotonic() + 20
         while size != (size := size_of(self._folder)) and time.monotonic() < deadline:
             await asyncio.sleep(2)  # merging goes on in the background

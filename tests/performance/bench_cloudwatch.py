@@ -1,0 +1,212 @@
+"""`make bench-cloudwatch`: PutMetricData and GetMetricData over HTTP beside VictoriaMetrics' own API: same points.
+
+One reading a minute of 100 series over a day, put by a thousand as both take them (CBOR, gzip; Prometheus' text), then
+all of them asked for at one minute (two pages here, as CloudWatch answers at most 100,800 points; query_range there).
+Time is until the last byte has come; what a client makes of it afterwards is its own, and shown for boto3. Ours is on
+disk when it answers, VictoriaMetrics' in memory. Each row is the median of some rounds. Exits 0 whatever comes out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.conformance.test_cloudwatch_metrics import client_of
+from tests.conformance.test_ecs_api import Control, start, stop
+from tests.performance.series_peers import Victoria
+
+SERIES, MINUTES, BATCH, ROUNDS = 100, 1440, 1000, 5
+PROTOCOLS = ("smithy-rpc-v2-cbor", "json", "query")
+Point = tuple[int, int, float]  # series, at, value
+
+
+def points(begin: int) -> list[Point]:
+    chance = random.Random(7)
+    return [
+        (n, begin + 60 * m, round(max(0.0, chance.gauss(10 + n % 80, 3)), 1))
+        for m in range(MINUTES)
+        for n in range(SERIES)
+    ]
+
+
+def batches(given: Sequence[Point]) -> Iterator[Sequence[Point]]:
+    for first in range(0, len(given), BATCH):
+        yield given[first : first + BATCH]
+
+
+def seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+# -- ours ------------------------------------------------------------------------------------------------------
+
+
+def dimensions(n: int) -> list[dict[str, str]]:
+    return [{"Name": "ClusterName", "Value": "default"}, {"Name": "ServiceName", "Value": f"service-{n}"}]
+
+
+def put(client: Any, batch: Sequence[Point]) -> None:
+    data = [
+        {"MetricName": "CpuUtilized", "Dimensions": dimensions(n), "Timestamp": at, "Value": value}
+        for n, at, value in batch
+    ]
+    client.put_metric_data(Namespace="Bench", MetricData=data)
+
+
+def asked(begin: int) -> dict[str, Any]:
+    queries = [
+        {
+            "Id": f"m{n}",
+            "MetricStat": {
+                "Metric": {"Namespace": "Bench", "MetricName": "CpuUtilized", "Dimensions": dimensions(n)},
+                "Period": 60,
+                "Stat": "Average",
+            },
+        }
+        for n in range(SERIES)
+    ]
+    return {
+        "MetricDataQueries": queries,
+        "StartTime": begin,
+        "EndTime": begin + 60 * MINUTES,
+        "ScanBy": "TimestampAscending",
+    }
+
+
+def all_of(client: Any, **given: Any) -> list[Any]:
+    return list(client.get_paginator("get_metric_data").paginate(**given))
+
+
+@contextmanager
+def heard(client: Any) -> Iterator[list[Any]]:
+    """The requests that are sent, signed, meanwhile."""
+    sent: list[Any] = []
+
+    def hear(request: Any, **_: object) -> None:
+        sent.append(request)
+
+    client.meta.events.register_last("before-send.*.GetMetricData", hear)
+    yield sent
+    client.meta.events.unregister("before-send.*.GetMetricData", hear)
+
+
+def replay(http: httpx.Client, sent: Sequence[Any]) -> int:
+    """Bytes of the answers."""
+    size = 0
+    for request in sent:
+        answer = http.request(
+            request.method, request.url, headers=dict(request.headers), content=request.body
+        )
+        answer.raise_for_status()
+        size += len(answer.content)
+    return size
+
+
+def measure_ours(
+    control: Control, given: Sequence[Point], begin: int, http: httpx.Client
+) -> dict[str, float]:
+    clients = {name: client_of(control, name) for name in PROTOCOLS}
+    first = clients[PROTOCOLS[0]]
+    out = {"ingest, points/s": len(given) / sum(seconds(partial(put, first, b)) for b in batches(given))}
+    for name, client in clients.items():
+        with heard(client) as sent:
+            pages = all_of(client, **asked(begin))
+        found = sum(len(r["Values"]) for page in pages for r in page["MetricDataResults"])
+        assert found == len(given), found
+        took = [seconds(partial(replay, http, sent)) for _ in range(ROUNDS)]
+        whole = [seconds(partial(all_of, client, **asked(begin))) for _ in range(ROUNDS)]
+        out[f"{name}: until the last byte, ms"] = statistics.median(took) * 1000
+        out[f"{name}: until boto3 has read it, ms"] = statistics.median(whole) * 1000
+        out[f"{name}: the answer, MB"] = replay(http, sent) / 1e6
+        client.close()
+    return out
+
+
+# -- VictoriaMetrics -------------------------------------------------------------------------------------------
+
+
+def measure_victoria(url: str, given: Sequence[Point], begin: int, http: httpx.Client) -> dict[str, float]:
+    def push(batch: Sequence[Point]) -> None:
+        lines = (
+            f'cpu_utilized{{cluster="default",service="service-{n}"}} {value} {at * 1000}'
+            for n, at, value in batch
+        )
+        http.post(f"{url}/api/v1/import/prometheus", content="\n".join(lines).encode()).raise_for_status()
+
+    def read() -> bytes:
+        query = {
+            "query": "cpu_utilized",
+            "start": begin,
+            "end": begin + 60 * (MINUTES - 1),
+            "step": 60,
+            "nocache": 1,
+        }
+        answer = http.get(f"{url}/api/v1/query_range", params=query)
+        answer.raise_for_status()
+        return answer.content
+
+    out = {"ingest, points/s": len(given) / sum(seconds(partial(push, b)) for b in batches(given))}
+    http.get(f"{url}/internal/force_flush")
+    body = read()
+    found = sum(len(one["values"]) for one in json.loads(body)["data"]["result"])
+    assert found == len(given), found
+    out["query_range: until the last byte, ms"] = (
+        statistics.median(seconds(read) for _ in range(ROUNDS)) * 1000
+    )
+    out["query_range: the answer, MB"] = len(body) / 1e6
+    return out
+
+
+# -- both ------------------------------------------------------------------------------------------------------
+
+
+async def beside(folder: Path, given: Sequence[Point], begin: int, http: httpx.Client) -> dict[str, float]:
+    peer = Victoria(folder, time.time)
+    await peer.start()
+    found = await asyncio.to_thread(measure_victoria, peer.url, given, begin, http)
+    await peer.stop()
+    return found
+
+
+def main() -> None:
+    load = os.getloadavg()[0]
+    print(f"{datetime.now(UTC):%Y-%m-%d}: {os.cpu_count()} cores, {platform.release()}, load {load:.1f}")
+    now = int(time.time())
+    begin = now - now % 60 - 60 * MINUTES
+    given = points(begin)
+    with tempfile.TemporaryDirectory(prefix="bench-cloudwatch-") as folder:
+        (state := Path(folder) / "ours").mkdir()
+        (other := Path(folder) / "victoria").mkdir()
+        with httpx.Client(trust_env=False, timeout=60) as http:
+            control = start(state)
+            ours = measure_ours(control, given, begin, http)
+            stop(control)
+            theirs = asyncio.run(beside(other, given, begin, http))
+    floor = theirs["query_range: until the last byte, ms"]
+    for name, value in ours.items():
+        ratio = f"  {value / floor:.2f} of query_range" if name.endswith("ms") else ""
+        if name == "ingest, points/s":
+            ratio = f"  {value / theirs[name]:.2f} of VictoriaMetrics"
+        print(f"{name:50} {value:12,.1f}{ratio}")
+    for name, value in theirs.items():
+        print(f"VictoriaMetrics, {name:33} {value:12,.1f}")
+
+
+if __name__ == "__main__":
+    main()
