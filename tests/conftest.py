@@ -51,6 +51,7 @@ def _is_on_the_machine(item: pytest.Item) -> bool:
     return (TESTS / "integration") in item.path.parents
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist asks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What runs beside what (pytest-xdist, --dist loadgroup): all that is on the machine's Docker in one process, each
     other file, whose tests share what they start, in another."""

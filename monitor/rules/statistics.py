@@ -37,6 +37,9 @@ class BadStatistic(ValueError):
 
 def of_values(values: Sequence[float], counts: Sequence[float] | None = None) -> StatisticSet:
     """Values as published by PutMetricData, each once or as often as `counts` says. Raises ValueError for none."""
+    if len(values) == 1 and (counts is None or (len(counts) == 1 and counts[0] == 1.0)):  # nearly always
+        value = float(values[0]) + 0.0
+        return StatisticSet(1.0, value, value, value, ((value, 1.0),))
     counted: dict[float, float] = {}
     for value, count in zip(values, counts or itertools.repeat(1.0), strict=counts is not None):
         if count > 0:

@@ -35,6 +35,8 @@ SLICES = 60  # a slice of the series is sealed each minute
 A_TRANSACTION = 50
 DROPPED_AT_ONCE = 1000
 
+Row = tuple[int, float, float, float, float, bytes | None]  # at, count, total, low, high, pairs
+
 __all__ = ["SCHEMA", "BadChunk", "Window", "drop_oldest", "due", "insert", "read", "seal"]
 
 
@@ -96,14 +98,26 @@ def read(db: sqlite3.Connection, number: int | None, window: Window) -> Columns:
     query = "SELECT body FROM chunks WHERE series=? AND resolution=? AND start>? AND start<? ORDER BY start"
     for (body,) in db.execute(query, (number, resolution, window.start - SPANS[resolution], window.end)):
         found.extend(unpack(body).between(window.start, window.end))
-    fresh = of_points(_rows(db, number, window.start, window.end), min(window.period, resolution))
-    return bucketed(merged(found, fresh), window.period)
+    query = (
+        "SELECT at, count, total, low, high, pairs FROM recent WHERE series=? AND at>=? AND at<? ORDER BY at"
+    )
+    rows = db.execute(query, (number, window.start, window.end)).fetchall()
+    return bucketed(merged(found, _fresh(rows, min(window.period, resolution))), window.period)
 
 
-def _rows(db: sqlite3.Connection, number: int, start: int, end: int) -> Iterator[tuple[int, StatisticSet]]:
-    query = "SELECT at, count, total, low, high, pairs FROM recent WHERE series=? AND at>=? AND at<?"
-    for at, count, total, low, high, pairs in db.execute(query, (number, start, end)):
-        yield at, _set(count, total, low, high, pairs)
+def _fresh(rows: Sequence[Row], step: int) -> Columns:
+    """Rows in order of time as points of `step` seconds."""
+    at = [row[0] - row[0] % step for row in rows]
+    if len(set(at)) < len(at) or not all(row[1] for row in rows):
+        return of_points(((row[0], _set(*row[1:])) for row in rows), step)
+    if not rows:
+        return Columns()
+    # One row a point, as published metrics come: nothing to merge.
+    numbers = tuple(zip(*rows, strict=True))[1:-1]
+    known = ((when, _set(*row[1:]).values) for when, row in zip(at, rows, strict=True) if row[-1] is not None)
+    details = {when: values for when, values in known if values is not None}
+    count, total, low, high = (array("d", column) for column in numbers)
+    return Columns(array("q", at), count, total, low, high, details)
 
 
 # -- sealing -----------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from monitor.model.metric import MetricKey
 from monitor.rules import expression, label, period, statistics
 from monitor.rules.expression import BadExpression, Search
 from monitor.rules.expression import Series as Line
+from monitor.rules.expression_parse import Node
 from monitor.rules.label import Place, Source
 from monitor.rules.search import MOST_RESULTS
 from monitor.rules.statistics import Statistic
@@ -90,15 +91,26 @@ def shown(columns: Columns, statistic: Statistic) -> Points:
 
 async def answer(store: SeriesStore, queries: Sequence[Query], asked: Asked) -> list[Result]:
     """The results of the queries that are returned, in their order. Raises BadQuery, SeriesError."""
+    return [result for results in await answers(store, queries, asked) for result in results]
+
+
+async def answers(
+    store: SeriesStore, queries: Sequence[Query], asked: Asked, first: int = 0
+) -> list[list[Result]]:
+    """For each query its results, none of one that is not returned; of the queries before number `first` none at all,
+    and no more is read for them than the others need. Raises BadQuery, SeriesError."""
     run = _Run(store, queries, asked)
+    run.parse()
+    run.need(first)
     await run.metrics()
     await run.expressions()
-    return run.results()
+    return [run.results(query) if n >= first else [] for n, query in enumerate(queries)]
 
 
 async def points_of(store: SeriesStore, query: Query, asked: Asked) -> tuple[Points, str]:
     """A metric query's points and the unit they are in. Raises BadQuery, SeriesError."""
     run = _Run(store, [query], asked)
+    run.need(0)
     await run.metrics()
     return run.lines[query.id].points, run.units.get(query.id, "None")
 
@@ -112,6 +124,32 @@ class _Run:
     arrays: dict[str, tuple[Line, ...]] = field(default_factory=dict)
     messages: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    order: tuple[str, ...] = ()  # of the expressions
+    needed: set[str] = field(default_factory=set)  # the ids of the queries that are worked out
+
+    def parse(self) -> None:
+        for query in self.queries:
+            if query.expression:
+                try:
+                    self.nodes[query.id] = expression.parse(query.expression)
+                except BadExpression as error:
+                    raise BadQuery(error.told(query.id)) from error
+        try:
+            self.order = expression.order(self.nodes)
+        except BadExpression as error:
+            raise BadQuery(error.told(next(iter(self.nodes)))) from error
+
+    def need(self, first: int) -> None:
+        """Of the queries from number `first` on those that are returned, and what they refer to."""
+        metrics = [q.id for q in self.queries if q.key is not None]
+        waiting = [q.id for q in self.queries[first:] if q.is_returned]
+        while waiting:
+            query_id = waiting.pop()
+            if query_id not in self.needed:
+                self.needed.add(query_id)
+                if (node := self.nodes.get(query_id)) is not None:
+                    waiting += metrics if expression.uses_metrics(node) else expression.names_in(node)
 
     def span(self, seconds: int) -> tuple[int, int]:
         return period.align(self.asked.start, self.asked.end, seconds, self.asked.now)
@@ -121,17 +159,15 @@ class _Run:
     async def metrics(self) -> None:
         asked = [q for q in self.queries if q.key is not None]
         sources = [Source(q.key, q.statistic, q.period or 60) for q in asked if q.key is not None]
-        labels = label.default_labels(sources)
-        for query in asked:
-            assert query.key is not None
+        named = zip(asked, sources, label.default_labels(sources), strict=True)
+        needed = [(query, source, own) for query, source, own in named if query.id in self.needed]
+        for query, _, _ in needed:
             self.units[query.id] = await self.unit(query)
         wanted = [
-            (Series(self.asked.scope, q.key, self.units[q.id]), _statistic(q.statistic), q.period or 60)
-            for q in asked
-            if q.key is not None
+            (Series(self.asked.scope, s.key, self.units[q.id]), _statistic(q.statistic), s.period)
+            for q, s, _ in needed
         ]
-        found = await self.select(wanted)
-        for query, own, points, source in zip(asked, labels, found, sources, strict=True):
+        for (query, source, own), points in zip(needed, await self.select(wanted), strict=True):
             self.lines[query.id] = Line(query.id, own, source.period, points, source)
 
     async def unit(self, query: Query) -> str:
@@ -164,25 +200,15 @@ class _Run:
     # -- expressions --------------------------------------------------------------------------------
 
     async def expressions(self) -> None:
-        asked = {q.id: q for q in self.queries if q.expression}
-        if not asked:
-            return
-        nodes = {}
-        for query_id, query in asked.items():
-            try:
-                nodes[query_id] = expression.parse(query.expression)
-            except BadExpression as error:
-                raise BadQuery(error.told(query_id)) from error
-        try:
-            order = expression.order(nodes)
-        except BadExpression as error:
-            raise BadQuery(error.told(next(iter(nodes)))) from error
+        asked = {q.id: q for q in self.queries}
         metrics = tuple(q.id for q in self.queries if q.key is not None)
         common = min(
             (q.period for q in self.queries if q.key is not None and q.period), default=DEFAULT_PERIOD
         )
-        for query_id in order:
-            query, node = asked[query_id], nodes[query_id]
+        for query_id in self.order:
+            if query_id not in self.needed:
+                continue
+            query, node = asked[query_id], self.nodes[query_id]
             seconds = query.period or common
             start, end = self.span(seconds)
             searched = {s: await self.searched(s, seconds) for s in expression.searches_in(node)}
@@ -225,29 +251,28 @@ class _Run:
 
     # -- results ------------------------------------------------------------------------------------
 
-    def results(self) -> list[Result]:
+    def results(self, query: Query) -> list[Result]:
+        if not query.is_returned:
+            return []
         scope = self.asked.scope
         place = Place(scope.account, scope.region, self.asked.now, self.asked.timezone)
+        lines = self.arrays.get(query.id) or ((self.lines[query.id],) if query.id in self.lines else ())
+        own = [line.label for line in lines]
+        sources = [line.source for line in lines]
+        if query.key is not None:
+            given = [own[0] if query.label is None else query.label]
+        elif query.id in self.lines:  # one series: named as asked, or by its id
+            given, sources = [query.id if query.label is None else query.label], [None]
+        else:
+            given = label.of_expression(query.id, query.label, own)
         out = []
-        for query in self.queries:
-            if not query.is_returned:
-                continue
-            lines = self.arrays.get(query.id) or ((self.lines[query.id],) if query.id in self.lines else ())
-            own = [line.label for line in lines]
-            sources = [line.source for line in lines]
-            if query.key is not None:
-                given = [own[0] if query.label is None else query.label]
-            elif query.id in self.lines:  # one series: named as asked, or by its id
-                given, sources = [query.id if query.label is None else query.label], [None]
-            else:
-                given = label.of_expression(query.id, query.label, own)
-            for line, text, default, source in zip(lines, given, own, sources, strict=True):
-                try:
-                    told = label.expand(text, default or query.id, line.points, place, source)
-                except label.BadLabel as error:
-                    raise BadQuery(str(error)) from error
-                unit = self.units.get(query.id, "")
-                out.append(Result(query.id, told, line.points, self.messages.get(query.id, ()), unit))
+        for line, text, default, source in zip(lines, given, own, sources, strict=True):
+            try:
+                told = label.expand(text, default or query.id, line.points, place, source)
+            except label.BadLabel as error:
+                raise BadQuery(str(error)) from error
+            unit = self.units.get(query.id, "")
+            out.append(Result(query.id, told, line.points, self.messages.get(query.id, ()), unit))
         return out
 
 

@@ -54,16 +54,7 @@ class Embedded:
     async def settle(self, now: int) -> None:
         """As the writer does in the course of an hour."""
         await self._store.close()
-        db = sqlite3.connect(self._path, isolation_level=None)
-        numbers = [n for (n,) in db.execute("SELECT id FROM series")]
-        for at in range(0, len(numbers), chunks.A_TRANSACTION):
-            db.execute("BEGIN IMMEDIATE")
-            for number in numbers[at : at + chunks.A_TRANSACTION]:
-                chunks.seal(db, number, now)
-            db.execute("COMMIT")
-        db.execute("VACUUM")  # the file has pages to use again, which are no cost of a point
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        db.close()
+        seal(self._path, now)
         await self.start()
 
     async def stop(self) -> None:
@@ -71,6 +62,20 @@ class Embedded:
 
     def resident(self) -> int:
         return int(psutil.Process().memory_info().rss)
+
+
+def seal(path: Path, now: int) -> None:
+    """What the writer does in the course of an hour, to a file that nobody has open."""
+    db = sqlite3.connect(path, isolation_level=None)
+    numbers = [n for (n,) in db.execute("SELECT id FROM series")]
+    for at in range(0, len(numbers), chunks.A_TRANSACTION):
+        db.execute("BEGIN IMMEDIATE")
+        for number in numbers[at : at + chunks.A_TRANSACTION]:
+            chunks.seal(db, number, now)
+        db.execute("COMMIT")
+    db.execute("VACUUM")  # the file has pages to use again, which are no cost of a point
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
 
 
 class Duck:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,8 +10,7 @@ from typing import Any
 from monitor.api.cloudwatch.asked import SERVICE, key_of, read_token, store_of, token, validation
 from monitor.api.operation import Context, Outcome, Params, awaited, operation
 from monitor.rules import label, period, statistics
-from monitor.series.query import Asked, BadQuery, Query, Result
-from monitor.series.query import answer as results_of
+from monitor.series.query import Asked, BadQuery, Query, Result, answers
 
 MOST_QUERIES, MOST_DATAPOINTS = 500, 100_800
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
@@ -33,16 +33,16 @@ def get_metric_data(ctx: Context, params: Params) -> Outcome:
     most = params.get("MaxDatapoints", MOST_DATAPOINTS)
     if not 1 <= most <= MOST_DATAPOINTS:
         raise validation(f"MaxDatapoints must be from 1 to {MOST_DATAPOINTS}: it is {most}.")
-    seen = (read_token(params, (int,)) or [0])[0]
+    first, seen = read_token(params, (int, int)) or (0, 0)
     descends = params.get("ScanBy", "TimestampDescending") == "TimestampDescending"
     asked = Asked(ctx.scope, start, end, ctx.now, zone)
 
     async def work() -> dict[str, Any]:
         try:
-            found = await results_of(store, queries, asked)
+            found = await answers(store, queries, asked, first)
         except BadQuery as error:
             raise validation(error.text) from error
-        return _page(found, seen, most, descends)
+        return await asyncio.to_thread(_page, found, first, seen, most, descends)
 
     return awaited(work)
 
@@ -98,24 +98,34 @@ def _period(seconds: int | None, where: str) -> int | None:
     return seconds
 
 
-def _page(found: Sequence[Result], seen: int, most: int, descends: bool) -> dict[str, Any]:
-    """The points after the first `seen` of all series, at most `most` of them."""
-    shown, before, taken = [], 0, 0
-    for result in found:
-        count = len(result.points)
-        skip = min(count, max(0, seen - before))
-        take = min(count - skip, most - taken)
-        points = result.points[::-1] if descends else result.points
-        part = points[skip : skip + take]
-        before, taken = before + count, taken + take
-        if seen and not part:
-            continue  # shown on a page before, or for one to come
-        is_whole = skip + take == count
-        shown.append(_view(result, part, is_whole))
-    body: dict[str, Any] = {"MetricDataResults": shown, "Messages": []}
-    if seen + taken < before:
-        body["NextToken"] = token(seen + taken)
-    return body
+def _page(
+    found: Sequence[Sequence[Result]], first: int, seen: int, most: int, descends: bool
+) -> dict[str, Any]:
+    """From query number `first` on, the points after the first `seen` of its results, at most `most` of them all."""
+    shown: list[dict[str, Any]] = []
+    taken = 0
+    for number, results in enumerate(found):
+        before, skipped = 0, seen if number == first else 0
+        for result in results:
+            count = len(result.points)
+            skip = min(count, max(0, skipped - before))
+            take = min(count - skip, most - taken)
+            if take < count - skip and not take:
+                return _body(shown, token(number, before + skip))
+            points = result.points[::-1] if descends else result.points
+            part = points[skip : skip + take]
+            before, taken = before + count, taken + take
+            if skipped >= before > 0:
+                continue  # shown on a page before
+            is_whole = skip + take == count
+            shown.append(_view(result, part, is_whole))
+            if not is_whole:
+                return _body(shown, token(number, before - count + skip + take))
+    return _body(shown)
+
+
+def _body(shown: list[dict[str, Any]], following: str = "") -> dict[str, Any]:
+    return {"MetricDataResults": shown, "Messages": []} | ({"NextToken": following} if following else {})
 
 
 def _view(result: Result, points: Sequence[tuple[float, float]], is_whole: bool) -> dict[str, Any]:
