@@ -95,7 +95,7 @@ format: venv-dev
 WORKERS ?= 2
 
 test: system-tests check
-	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadscope $(PYTEST_ARGS)
 
 drawing: system-tests venv-dev
 	$(BIN)/python -m dashboards.drawing.build

@@ -24,6 +24,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from monitor.cli import dockerd, image
 from monitor.cli.bridge import SYSTEM_PATH
@@ -51,13 +52,18 @@ def _is_on_the_machine(item: pytest.Item) -> bool:
     return (TESTS / "integration") in item.path.parents
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist asks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs beside what (pytest-xdist, --dist loadgroup): all that is on the machine's Docker in one process, each
-    other file, whose tests share what they start, in another."""
-    for item in items:
-        group = "machine" if _is_on_the_machine(item) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+class _ByMachine(LoadScopeScheduling):  # type: ignore[misc]
+    """What runs beside what: all that is on the machine's Docker in one process; of the rest each file, whose tests
+    share what they start, in the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "machine" if path.startswith("tests/integration/") else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _ByMachine:
+    return _ByMachine(config, log)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
