@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_PASSWORD = re.compile(r"//.*@")  # of a URL: not for logs and screens
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -149,22 +150,14 @@ def load(environ: Mapping[str, str], overrides: Mapping[str, Any] | None = None)
     return settings
 
 
-def _is_mail_url(url: str) -> bool:
-    """Settings are shown: a password has a file of its own (smtp_password_file)."""
-    parts = urlsplit(url)
-    return not url or (parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and not parts.password)
-
-
-def _is_backend(text: str) -> bool:
-    """Settings are shown: credentials have a file of their own (metrics_backend_credentials_file)."""
-    if text == "embedded":
-        return True
+def _is_url(text: str, *schemes: str, user: bool = False) -> bool:
+    """Settings are shown: a password has a file of its own."""
     try:
         parts = urlsplit(text)
     except ValueError:
         return False
-    is_plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and is_plain
+    is_plain = not (parts.password or parts.query or parts.fragment or (parts.username and not user))
+    return parts.scheme in schemes and bool(parts.hostname) and is_plain
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -195,6 +188,8 @@ def _validate(s: Settings) -> None:
     def check(name: str, good: bool, need: str) -> None:
         if not good:
             value = getattr(s, name)
+            if isinstance(value, str):
+                value = _PASSWORD.sub("//…@", value)
             raise ConfigError(f"{name} = {value!r} ({s.origins.get(name, 'default')}) must be {need}")
 
     check("auth", s.auth in ("sigv4", "none"), "'sigv4' or 'none'")
@@ -226,12 +221,13 @@ def _validate(s: Settings) -> None:
         check(name, getattr(s, name) >= 0, "zero (no limit) or above")
     check(
         "metrics_backend",
-        _is_backend(s.metrics_backend),
+        s.metrics_backend == "embedded" or _is_url(s.metrics_backend, "http", "https"),
         "'embedded', or the http(s) URL of a Prometheus-compatible back-end, no password in it",
     )
-    is_url = not s.alertmanager_url or s.alertmanager_url.startswith(("http://", "https://"))
-    check("alertmanager_url", is_url, "http://host:9093")
-    check("smtp_url", _is_mail_url(s.smtp_url), "smtp://host or smtps://host, no password in it")
+    is_url = not s.alertmanager_url or _is_url(s.alertmanager_url, "http", "https")
+    check("alertmanager_url", is_url, "http://host:9093, no password in it")
+    is_url = not s.smtp_url or _is_url(s.smtp_url, "smtp", "smtps", user=True)
+    check("smtp_url", is_url, "smtp://[user@]host or smtps://…, no password in it")
     check("healthy_after_seconds", 0 <= s.healthy_after_seconds <= 3600, "between 0 and 3600")
     if s.auth == "none" and s.host not in LOOPBACK:
         raise ConfigError(
