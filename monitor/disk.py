@@ -6,13 +6,17 @@ A store of its own has its writer; what all of them have in common is here.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
+
+log = logging.getLogger("moorwatch.disk")
 
 T = TypeVar("T")
 _META = "CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;"
@@ -48,6 +52,28 @@ def size(db: sqlite3.Connection) -> int:
         db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
     )
     return int((pages - free) * length)
+
+
+def take(waiting: queue.SimpleQueue[T | None], seconds: float) -> tuple[list[T], bool]:
+    """All that is queued for a writer; the first of it is waited for that long. True: None was queued, which is the end
+    of it all."""
+    items: list[T] = []
+    try:
+        item = waiting.get(timeout=seconds)
+        while item is not None:
+            items.append(item)
+            item = waiting.get_nowait()
+    except queue.Empty:
+        return items, False
+    return items, True
+
+
+def tell(loop: asyncio.AbstractEventLoop, told: Callable[[], None]) -> None:
+    """From a writer's thread, those who wait on the loop."""
+    try:
+        loop.call_soon_threadsafe(told)
+    except RuntimeError:
+        log.debug("the loop is closed: nobody is left to tell")
 
 
 class Readers:

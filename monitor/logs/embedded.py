@@ -267,7 +267,7 @@ class EmbeddedLogs:
     def _write_forever(self) -> None:
         try:
             while True:
-                items, is_over = self._take()
+                items, is_over = disk.take(self._queue, TIDY_SECONDS)
                 if items:
                     self._write(items)
                     self._tell(items)
@@ -281,17 +281,6 @@ class EmbeddedLogs:
                 )
         finally:
             self._db.close()
-
-    def _take(self) -> tuple[list[_Item], bool]:
-        items: list[_Item] = []
-        try:
-            item = self._queue.get(timeout=TIDY_SECONDS)
-            while item is not None:
-                items.append(item)
-                item = self._queue.get_nowait()
-        except queue.Empty:
-            return items, False
-        return items, True
 
     def _write(self, items: list[_Item]) -> None:
         db, seq = self._db, self._seq
@@ -340,10 +329,7 @@ class EmbeddedLogs:
                     for follower in list(self._followers):
                         follower(*item.news)
 
-        try:
-            self._loop.call_soon_threadsafe(told)
-        except RuntimeError:
-            log.debug("the loop is closed: nobody is left to tell")
+        disk.tell(self._loop, told)
 
     # -- tidying ------------------------------------------------------------------------------------
 

@@ -114,7 +114,7 @@ class EmbeddedStore:
     def _write_forever(self) -> None:
         try:
             while True:
-                batches, is_over = self._take()
+                batches, is_over = disk.take(self._queue, SEAL_EVERY_SECONDS)
                 if batches:
                     self._tell(batches, self._write(batches))
                 if is_over:
@@ -131,18 +131,6 @@ class EmbeddedStore:
                 )
         finally:
             self._db.close()
-
-    def _take(self) -> tuple[list[Batch], bool]:
-        """All that is queued, waiting for some, or for the time to seal."""
-        batches: list[Batch] = []
-        try:
-            item = self._queue.get(timeout=SEAL_EVERY_SECONDS)
-            while item is not None:
-                batches.append(item)
-                item = self._queue.get_nowait()
-        except queue.Empty:
-            return batches, False
-        return batches, True
 
     def _write(self, batches: list[Batch]) -> SeriesError | None:
         points = sum(len(data) for data, _ in batches)
@@ -181,7 +169,7 @@ class EmbeddedStore:
                         if chunks.seal(self._db, number, now):
                             self._catalog.drop(number)
                 if not self._queue.empty():
-                    batches, is_over = self._take()
+                    batches, is_over = disk.take(self._queue, SEAL_EVERY_SECONDS)
                     if batches:
                         self._tell(batches, self._write(batches))
                     if is_over:
@@ -206,10 +194,7 @@ class EmbeddedStore:
                     else:
                         done.set_exception(failure)
 
-        try:
-            self._loop.call_soon_threadsafe(told)
-        except RuntimeError:
-            log.debug("the loop is closed: nobody is left to tell")
+        disk.tell(self._loop, told)
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -316,8 +316,13 @@ def _finite(value: Any, path: Path, expected: str) -> float:
     return number
 
 
+_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
 def _float(low: float | None, high: float | None) -> Decode:
     def run(value: Any, path: Path, findings: Findings, _depth: int) -> Any:
+        if isinstance(value, str):  # as JSON spells what it has no number for (Smithy, AWS JSON protocols)
+            value = _NOT_FINITE.get(value, value)
         number = _finite(value, path, "a number of 64 bits")
         _check_size(number, "value", number, path, findings, low, high)
         return number
