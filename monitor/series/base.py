@@ -71,8 +71,8 @@ class SeriesStore(Protocol):
         of them is kept then."""
         ...
 
-    async def units(self, scope: Scope, key: MetricKey) -> list[str]:
-        """The units the metric has come in, sorted."""
+    async def units(self, scope: Scope, keys: Sequence[MetricKey]) -> list[list[str]]:
+        """For each metric the units it has come in, sorted."""
         ...
 
     async def select(

@@ -71,8 +71,8 @@ class EmbeddedStore:
         self._queue.put((data, done))
         return asyncio.shield(done)
 
-    async def units(self, scope: Scope, key: MetricKey) -> list[str]:
-        return await self._read(lambda db: catalog.units(db, scope, key))
+    async def units(self, scope: Scope, keys: Sequence[MetricKey]) -> list[list[str]]:
+        return await self._read(lambda db: [catalog.units(db, scope, key) for key in keys])
 
     async def select(
         self, series: Sequence[Series], start: int, end: int, period: int, in_detail: bool = False

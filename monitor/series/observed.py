@@ -23,8 +23,8 @@ class Observed:
 
         return told()
 
-    async def units(self, scope: Scope, key: MetricKey) -> list[str]:
-        return await self._store.units(scope, key)
+    async def units(self, scope: Scope, keys: Sequence[MetricKey]) -> list[list[str]]:
+        return await self._store.units(scope, keys)
 
     async def select(
         self, series: Sequence[Series], start: int, end: int, period: int, in_detail: bool = False

@@ -76,7 +76,10 @@ class PrometheusStore:
         self._more.set()
         return asyncio.shield(done)
 
-    async def units(self, scope: Scope, key: MetricKey) -> list[str]:
+    async def units(self, scope: Scope, keys: Sequence[MetricKey]) -> list[list[str]]:
+        return await asyncio.gather(*(self._units(scope, key) for key in keys))
+
+    async def _units(self, scope: Scope, key: MetricKey) -> list[str]:
         now = self._now()
         wanted = {"namespace": key.namespace, "metric": key.name, "stat": labels.COUNT}
         wanted["dimensions"] = labels.dimensions_text(key)

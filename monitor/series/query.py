@@ -161,8 +161,7 @@ class _Run:
         sources = [Source(q.key, q.statistic, q.period or 60) for q in asked if q.key is not None]
         named = zip(asked, sources, label.default_labels(sources), strict=True)
         needed = [(query, source, own) for query, source, own in named if query.id in self.needed]
-        for query, _, _ in needed:
-            self.units[query.id] = await self.unit(query)
+        await self.choose_units([query for query, _, _ in needed])
         wanted = [
             (Series(self.asked.scope, s.key, self.units[q.id]), _statistic(q.statistic), s.period)
             for q, s, _ in needed
@@ -170,16 +169,16 @@ class _Run:
         for (query, source, own), points in zip(needed, await self.select(wanted), strict=True):
             self.lines[query.id] = Line(query.id, own, source.period, points, source)
 
-    async def unit(self, query: Query) -> str:
+    async def choose_units(self, queries: Sequence[Query]) -> None:
         """The one asked for; else the only one there is, or the first of several, which is told."""
-        assert query.key is not None
-        if query.unit is not None:
-            return query.unit
-        units = await self.store.units(self.asked.scope, query.key)
-        if len(units) > 1:
-            told = f"Multiple units returned: '[{', '.join(units)}]'"
-            self.messages[query.id] = (("MultipleUnits", told),)
-        return units[0] if units else "None"
+        open_ones = [(q, q.key) for q in queries if q.unit is None and q.key is not None]
+        found = await self.store.units(self.asked.scope, [key for _, key in open_ones])
+        self.units |= {q.id: q.unit for q in queries if q.unit is not None}
+        for (query, _), units in zip(open_ones, found, strict=True):
+            self.units[query.id] = units[0] if units else "None"
+            if len(units) > 1:
+                told = f"Multiple units returned: '[{', '.join(units)}]'"
+                self.messages[query.id] = (("MultipleUnits", told),)
 
     async def select(self, wanted: Sequence[tuple[Series, Statistic, int]]) -> list[Points]:
         """The points of each, asked for together where period and detail are the same."""
@@ -239,10 +238,11 @@ class _Run:
         keys = sorted(found)[:MOST_RESULTS]
         sources = [Source(k, search.statistic, seconds) for k in keys]
         labels = label.found_labels(sources)
-        wanted = []
-        for key in keys:
-            units = await self.store.units(self.asked.scope, key)
-            wanted.append((Series(self.asked.scope, key, units[0] if units else "None"), statistic, seconds))
+        units = await self.store.units(self.asked.scope, keys)
+        wanted = [
+            (Series(self.asked.scope, key, known[0] if known else "None"), statistic, seconds)
+            for key, known in zip(keys, units, strict=True)
+        ]
         points = await self.select(wanted)
         return tuple(
             Line(f"{n}", own, seconds, line, source)

@@ -60,7 +60,7 @@ class Watch:
             return Series(scope, key, alarm.unit)
         unit = self._units.get((scope, key))
         if unit is None:
-            units = await self._store.units(scope, key)
+            (units,) = await self._store.units(scope, [key])
             if not units:
                 return Series(scope, key)
             unit = self._units[scope, key] = units[0]

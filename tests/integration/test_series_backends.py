@@ -245,7 +245,7 @@ async def test_metrics_are_listed_by_name_dimension_and_page(store: Store) -> No
 
 async def test_units_are_series_of_their_own(store: Store) -> None:
     await store.append(*(store.datum(NOON, 1.0, of=store.of(unit=u)) for u in ("Seconds", "Milliseconds")))
-    assert await store.series.units(store.scope, store.of().key) == ["Milliseconds", "Seconds"]
+    assert await store.series.units(store.scope, [store.of().key]) == [["Milliseconds", "Seconds"]]
     assert await store.sums(NOON, NOON + 60, 60, of=store.of(unit="Seconds")) == {NOON: 1.0}
 
 

@@ -136,7 +136,7 @@ async def test_metrics_are_listed_by_name_dimension_and_page(tmp_path: Path) -> 
 async def test_units_are_series_of_their_own(tmp_path: Path) -> None:
     async with opened(tmp_path, Time()) as store:
         await store.append([datum(NOON, 1.0, of=series(unit=u)) for u in ("Seconds", "Milliseconds")])
-        assert await store.units(HOME, series().key) == ["Milliseconds", "Seconds"]
+        assert await store.units(HOME, [series().key]) == [["Milliseconds", "Seconds"]]
         assert len(await store.metrics(Listing(HOME, NOON))) == 1
 
 

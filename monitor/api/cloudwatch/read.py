@@ -99,7 +99,7 @@ def get_metric_statistics(ctx: Context, params: Params) -> Outcome:
     basic = [statistics.parse(s) for s in plain]
 
     async def work() -> dict[str, Any]:
-        units = [params["Unit"]] if params.get("Unit") else await store.units(ctx.scope, key)
+        units = [params["Unit"]] if params.get("Unit") else (await store.units(ctx.scope, [key]))[0]
         series = [Series(ctx.scope, key, unit) for unit in units] if is_kept else []
         found = await store.select(series, first, last, seconds, bool(wanted)) if series else []
         shown = []
