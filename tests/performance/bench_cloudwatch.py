@@ -27,12 +27,14 @@ from typing import Any
 
 import httpx
 from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from tests.conformance.test_cloudwatch_metrics import client_of
-from tests.conformance.test_ecs_api import start, stop
+from tests.conformance.test_ecs_api import Control, start, stop
 from tests.performance.series_peers import Victoria, seal
 
 SERIES, MINUTES, BATCH, ROUNDS = 100, 1440, 1000, 5
+NOTHING = b"\xa0"  # an empty map in CBOR
 PROTOCOLS = ("smithy-rpc-v2-cbor", "json", "query")
 Point = tuple[int, int, float]  # series, at, value
 
@@ -103,7 +105,11 @@ def heard(client: Any, *, answered: bool = True) -> Iterator[list[Any]]:
 
     def hear(request: Any, **_: object) -> AWSResponse | None:
         sent.append(request)
-        return None if answered else AWSResponse(request.url, 200, {}, BytesIO())
+        return (
+            None
+            if answered
+            else AWSResponse(request.url, 200, {}, HTTPResponse(BytesIO(NOTHING), preload_content=False))
+        )
 
     client.meta.events.register_last("before-send", hear)
     yield sent
@@ -122,31 +128,45 @@ def replay(http: httpx.Client, sent: Sequence[Any]) -> int:
     return size
 
 
+@contextmanager
+def running(state: Path) -> Iterator[Control]:
+    control = start(state)
+    try:
+        yield control
+    finally:
+        stop(control)
+
+
 def measure_ours(state: Path, given: Sequence[Point], begin: int, http: httpx.Client) -> dict[str, float]:
-    control = start(state)
-    client = client_of(control, PROTOCOLS[0])
-    with heard(client, answered=False) as requests:
-        for batch in batches(given):
-            put(client, batch)
-    client.close()
-    out = {"ingest, points/s": len(given) / sum(seconds(partial(replay, http, [r])) for r in requests)}
-    stop(control)
-    seal(state / "metrics.sqlite", int(time.time()))
-    control = start(state)
-    for name in PROTOCOLS:
-        client = client_of(control, name)
-        with heard(client) as sent:
-            pages = all_of(client, **asked(begin))
-        found = sum(len(r["Values"]) for page in pages for r in page["MetricDataResults"])
-        assert found == len(given), found
-        took = [seconds(partial(replay, http, sent)) for _ in range(ROUNDS)]
-        whole = [seconds(partial(all_of, client, **asked(begin))) for _ in range(ROUNDS)]
-        out[f"{name}: until the last byte, ms"] = statistics.median(took) * 1000
-        out[f"{name}: until boto3 has read it, ms"] = statistics.median(whole) * 1000
-        out[f"{name}: the answer, MB"] = replay(http, sent) / 1e6
+    with running(state) as control:
+        client = client_of(control, PROTOCOLS[0])
+        with heard(client, answered=False) as requests:
+            for batch in batches(given):
+                put(client, batch)
         client.close()
-    stop(control)
+        out = {"ingest, points/s": len(given) / sum(seconds(partial(replay, http, [r])) for r in requests)}
+    seal(state / "metrics.sqlite", int(time.time()))
+    with running(state) as control:
+        for name in PROTOCOLS:
+            out |= reading(client_of(control, name), name, given, begin, http)
     return out
+
+
+def reading(
+    client: Any, name: str, given: Sequence[Point], begin: int, http: httpx.Client
+) -> dict[str, float]:
+    with heard(client) as sent:
+        pages = all_of(client, **asked(begin))
+    found = sum(len(r["Values"]) for page in pages for r in page["MetricDataResults"])
+    assert found == len(given), found
+    took = [seconds(partial(replay, http, sent)) for _ in range(ROUNDS)]
+    whole = [seconds(partial(all_of, client, **asked(begin))) for _ in range(ROUNDS)]
+    client.close()
+    return {
+        f"{name}: until the last byte, ms": statistics.median(took) * 1000,
+        f"{name}: until boto3 has read it, ms": statistics.median(whole) * 1000,
+        f"{name}: the answer, MB": replay(http, sent) / 1e6,
+    }
 
 
 # -- VictoriaMetrics -------------------------------------------------------------------------------------------
