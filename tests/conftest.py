@@ -53,12 +53,14 @@ def _is_on_the_machine(item: pytest.Item) -> bool:
 
 
 class _ByMachine(LoadScopeScheduling):  # type: ignore[misc]
-    """What runs beside what: all that is on the machine's Docker in one process; of the rest each file, whose tests
+    """What runs beside what: those that share the machine's Docker in one process; of the rest each file, whose tests
     share what they start, in the other."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]
-        return "machine" if path.startswith("tests/integration/") else path
+        folder, _, name = path.rpartition("/")
+        is_shared = folder == "tests/integration" and not name.startswith(("test_up_", "test_exporter_"))
+        return "machine" if is_shared else path
 
 
 @pytest.hookimpl(optionalhook=True)
